@@ -1,0 +1,175 @@
+"""What one YAML of fleet/ says about one model: its sources, objectives, policy and jobs.
+
+``config`` reads the files and reports errors by file:line:field; this module holds the shape.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from upkeep.records import (
+    Action,
+    Cause,
+    Direction,
+    ModelName,
+    Resources,
+    canonical_json,
+    sha256_hex,
+)
+
+Ratio = Annotated[float, Field(gt=0.0, le=100.0)]
+OpenShare = Annotated[float, Field(gt=0.0, lt=1.0)]
+Url = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+
+class Part(BaseModel):
+    """Base of all parts of the configuration: frozen, strict types, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class RequestLogSource(Part):
+    """Request logs: JSON lines under ``path/<day>/<hour>.jsonl``; ``path`` may name ``${VAR}``."""
+
+    kind: Literal["request_log"]
+    path: Url
+    slice_field: str = "client"
+    max_line_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 1_048_576
+
+
+class Price(Part):
+    """The machine's price from a day on."""
+
+    since: date = Field(strict=False)
+    usd_per_hour: Annotated[float, Field(gt=0.0, le=10_000.0)]
+
+
+class Trust(Part):
+    """When a day's data may be believed."""
+
+    min_coverage: OpenShare = 0.9
+    max_bad_share: OpenShare = 0.05
+    min_requests: Annotated[int, Field(ge=1)] = 20
+
+
+class Quality(Part):
+    """Which quality measures are computed, and on how many samples of the day."""
+
+    measures: tuple[Literal["perplexity", "bleu", "rouge"], ...] = Field(
+        ("perplexity",), strict=False
+    )
+    max_samples: Annotated[int, Field(ge=10, le=1_000_000)] = 2_000
+    min_samples: Annotated[int, Field(ge=2)] = 20
+
+
+class MeasurePolicy(Part):
+    """How one measure is judged.
+
+    ``tolerance`` is the change that nobody would act upon: a share of the baseline
+    (``relative``) or a number in the measure's unit (``absolute``).
+    """
+
+    direction: Direction
+    tolerance: Annotated[float, Field(gt=0.0, le=1_000_000.0)]
+    kind: Literal["relative", "absolute"] = "relative"
+
+
+class BaselinePolicy(Part):
+    """Which days are the baseline."""
+
+    days: Annotated[int, Field(ge=3, le=366)] = 28
+    min_days: Annotated[int, Field(ge=3, le=366)] = 5
+
+
+class Rule(Part):
+    """The action for a cause; the first rule that fits is taken.
+
+    ``over_objective`` asks that this objective (a measure) is exceeded too.
+    """
+
+    cause: Cause
+    action: Action
+    over_objective: str | None = None
+
+
+class Objective(Part):
+    """A ceiling for a measure: absolute (``max``) or a ratio to the baseline's median."""
+
+    max: Annotated[float, Field(gt=0.0)] | None = None
+    max_ratio_to_baseline: Annotated[float, Field(gt=1.0, le=1000.0)] | None = None
+
+
+class Policy(Part):
+    """The declared policy: pure data; ``sha256`` names it in every decision."""
+
+    version: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+    baseline: BaselinePolicy = BaselinePolicy()
+    false_alarm_days: Annotated[float, Field(ge=10.0, le=1e6)] = 300.0
+    measures: dict[str, MeasurePolicy]
+    objectives: dict[str, Objective] = Field(default_factory=dict)
+    rules: tuple[Rule, ...] = Field(strict=False)
+    cooldown_days: Annotated[int, Field(ge=0, le=365)] = 3
+    max_jobs_per_day: Annotated[int, Field(ge=0, le=100)] = 1
+
+    def sha256(self) -> str:
+        """Hash of the policy's canonical JSON."""
+        return sha256_hex(canonical_json(self.model_dump(mode="json")))
+
+
+class CompressJob(Part):
+    """How this model is compressed."""
+
+    method: Literal["openvino-int8", "openvino-int4"] = "openvino-int8"
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class RetrainJob(Part):
+    """How this model is retrained."""
+
+    method: Literal["full"] = "full"
+    days: Annotated[int, Field(ge=1, le=365)] = 14
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class GatePolicy(Part):
+    """What a candidate must show. Margins are relative (0.02 = 2 %)."""
+
+    quality_margin: OpenShare = 0.03
+    confidence: OpenShare = 0.95
+    min_speedup: Ratio = 1.05
+    require_approval: bool = False
+
+
+class Jobs(Part):
+    """Where jobs run and what they may use."""
+
+    engine: Literal["local"] = "local"
+    resources: Resources = Field(default_factory=Resources, strict=False)
+    compress: CompressJob = CompressJob()
+    retrain: RetrainJob = RetrainJob()
+
+
+class ModelSpec(Part):
+    """One model of the fleet."""
+
+    name: ModelName
+    description: str = ""
+    sources: tuple[RequestLogSource, ...] = Field(min_length=1, strict=False)
+    prices: tuple[Price, ...] = Field(min_length=1, strict=False)
+    trust: Trust = Trust()
+    quality: Quality = Quality()
+    policy: Policy
+    gate: GatePolicy = GatePolicy()
+    jobs: Jobs = Jobs()
+
+    def sha256(self) -> str:
+        """Hash of the whole specification: the snapshot's name in MLflow."""
+        return sha256_hex(canonical_json(self.model_dump(mode="json")))
+
+    def price_on(self, day: date) -> float | None:
+        """USD per hour on ``day``, or None before the first price."""
+        known = [p for p in self.prices if p.since <= day]
+        return max(known, key=lambda p: p.since).usd_per_hour if known else None
