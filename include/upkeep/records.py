@@ -35,8 +35,8 @@ JobKind = Literal["evaluate", "compress", "retrain", "benchmark"]
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "unknown"]
 Direction = Literal["lower_is_better", "higher_is_better", "neither"]
 
-ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}\Z")]
+ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
@@ -64,8 +64,8 @@ class Record(BaseModel):
         """The record's one serialised form."""
         return canonical_json(self.model_dump(mode="json"))
 
-    def sha256(self) -> str:
-        """Hash of ``canonical_bytes``."""
+    def digest(self) -> str:
+        """SHA-256 of ``canonical_bytes``."""
         return sha256_hex(self.canonical_bytes())
 
     @classmethod

@@ -103,7 +103,7 @@ class Objective(Part):
 
 
 class Policy(Part):
-    """The declared policy: pure data; ``sha256`` names it in every decision."""
+    """The declared policy: pure data; ``digest()`` names it in every decision."""
 
     version: Annotated[str, StringConstraints(min_length=1, max_length=40)]
     baseline: BaselinePolicy = BaselinePolicy()
@@ -114,7 +114,7 @@ class Policy(Part):
     cooldown_days: Annotated[int, Field(ge=0, le=365)] = 3
     max_jobs_per_day: Annotated[int, Field(ge=0, le=100)] = 1
 
-    def sha256(self) -> str:
+    def digest(self) -> str:
         """Hash of the policy's canonical JSON."""
         return sha256_hex(canonical_json(self.model_dump(mode="json")))
 
@@ -165,7 +165,7 @@ class ModelSpec(Part):
     gate: GatePolicy = GatePolicy()
     jobs: Jobs = Jobs()
 
-    def sha256(self) -> str:
+    def digest(self) -> str:
         """Hash of the whole specification: the snapshot's name in MLflow."""
         return sha256_hex(canonical_json(self.model_dump(mode="json")))
 
