@@ -399,6 +399,24 @@ class Override(Record):
     by: str
 
 
+class DayOpen(Record):
+    """The snapshot a day runs on: its specification, its parameters and its champion.
+
+    ``spec`` is the model's specification as JSON, ``params`` the effective parameters of the
+    run that opened the day; a configuration that changes later changes nothing here.
+    """
+
+    model: ModelName
+    day: date
+    revision: Annotated[int, Field(ge=1)]
+    spec: dict[str, Any]
+    spec_sha256: Sha256
+    params: dict[str, Any]
+    owner: str
+    champion_version: str | None
+    champion_format: str | None
+
+
 # ---------------------------------------------------------------- jobs, gate, ledger
 
 
@@ -448,6 +466,20 @@ class Sample(Record):
     prompt: str
     completion: str = ""
     reference: str = ""
+
+    @property
+    def text(self) -> str:
+        """What production wrote on purpose: the prompt and, where known, its reference."""
+        return self.prompt + self.reference
+
+    @property
+    def held_out(self) -> bool:
+        """Whether this prompt belongs to evaluation (30 %) and is never trained on.
+
+        Decided by the prompt's hash alone, so that the same prompt is on the same side on
+        every day.
+        """
+        return int(sha256_hex(self.prompt.encode("utf-8", "replace"))[:8], 16) % 10 < 3
 
 
 class Candidate(Record):
