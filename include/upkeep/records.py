@@ -400,7 +400,7 @@ class Override(Record):
 
 
 class DayOpen(Record):
-    """The snapshot a day runs on: its specification, its parameters and its champion.
+    """The snapshot a day runs on: its specification and its parameters.
 
     ``spec`` is the model's specification as JSON, ``params`` the effective parameters of the
     run that opened the day; a configuration that changes later changes nothing here.
@@ -413,8 +413,6 @@ class DayOpen(Record):
     spec_sha256: Sha256
     params: dict[str, Any]
     owner: str
-    champion_version: str | None
-    champion_format: str | None
 
 
 # ---------------------------------------------------------------- jobs, gate, ledger

@@ -1,0 +1,208 @@
+"""The command line: ``upkeep --help``.
+
+Exit codes: 0 done, 1 something failed, 2 what was asked is not allowed (nothing was done).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from upkeep.errors import InputError, ParamError, UpkeepError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Keeps a fleet of production generative models good and cheap.",
+)
+out, err = Console(), Console(stderr=True)
+
+Model = Annotated[str, typer.Argument(help="Name of a model of the fleet.")]
+Day = Annotated[str, typer.Argument(help="Day under review, UTC, YYYY-MM-DD.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def main() -> None:
+    """Run the command line; errors that Upkeep raises on purpose are one line on stderr."""
+    try:
+        app()
+    except InputError as error:
+        err.print(f"[red]refused:[/red] {error}", highlight=False)
+        sys.exit(2)
+    except UpkeepError as error:
+        err.print(f"[red]{type(error).__name__}:[/red] {error}", highlight=False)
+        sys.exit(1)
+
+
+def _owner() -> str:
+    return f"cli:{socket.gethostname()}:{os.getpid()}"
+
+
+def _day(text: str) -> date:
+    try:
+        parsed = date.fromisoformat(text)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.isoformat() != text:
+        raise ParamError("day", text, "is not a day in the form YYYY-MM-DD", "write 2026-03-05")
+    return parsed
+
+
+@app.command()
+def check() -> None:
+    """Validate every file of fleet/ and say what is wrong with each."""
+    from upkeep.config import load_fleet
+
+    folder = Path(os.environ.get("UPKEEP_FLEET", "include/fleet"))
+    fleet = load_fleet(folder, strict=False)
+    for error in fleet.errors.values():
+        err.print(str(error), highlight=False, markup=False)
+    out.print(f"{len(fleet.models)} models, {len(fleet.errors)} files refused")
+    if fleet.errors:
+        raise typer.Exit(2)
+
+
+@app.command()
+def register(
+    model: Model,
+    folder: Annotated[Path, typer.Argument(help="Folder with safetensors or OpenVINO files.")],
+    file_format: Annotated[str, typer.Option("--format", help="safetensors or openvino.")] = (
+        "safetensors"
+    ),
+    training: Annotated[
+        Path | None,
+        typer.Option(help="JSON lines of the texts it was trained on; mixed into retraining."),
+    ] = None,
+) -> None:
+    """Make the first champion of a model from a folder of files."""
+    from upkeep.onboarding import register_first
+
+    entry = register_first(model, folder, file_format, training)
+    out.print(f"{model}: version {entry.version} is champion")
+
+
+@app.command()
+def day(
+    model: Model,
+    first: Day,
+    through: Annotated[
+        str | None, typer.Option(help="Last day, for several days in one process.")
+    ] = None,
+    action: Annotated[
+        str, typer.Option(help="auto, evaluate_only, compress or retrain.")
+    ] = "auto",
+    note: Annotated[str, typer.Option(help="Why; needed with an action of your own.")] = "",
+    dry_run: Annotated[bool, typer.Option(help="Decide, but start no job.")] = False,
+) -> None:
+    """Run the daily cycle of one model for one day or several."""
+    from upkeep.days import run_days
+
+    start, end = _day(first), _day(through or first)
+    asked = {"action": action, "note": note, "dry_run": dry_run}
+    if action in ("compress", "retrain"):
+        asked["override"] = True
+    days = [start + timedelta(n) for n in range((end - start).days + 1)]
+    with _progress(f"{model}: {start} .. {end}", len(days)) as step:
+        decided = run_days(model, days, asked, _owner(), step)
+    for made in decided:
+        out.print(f"{made.day} [bold]{made.action}[/bold] ({made.cause}): {made.reasons[0].words}")
+
+
+class _progress:  # noqa: N801 - reads as a function where it is used
+    """A progress bar whose ``step(words)`` moves it by one."""
+
+    def __init__(self, title: str, total: int) -> None:
+        from rich.progress import Progress
+
+        self._bar = Progress(console=err, transient=True)
+        self._task = self._bar.add_task(title, total=total)
+
+    def __enter__(self) -> Callable[[str], None]:
+        self._bar.start()
+        return lambda words: self._bar.update(self._task, advance=1, description=words)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+@app.command()
+def decisions(
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what was decided, day by day, and why."""
+    from upkeep.listing import decision_rows
+
+    _print(decision_rows(model), as_json, hide=("reasons",))
+
+
+@app.command()
+def ledger(
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List every champion there ever was; the chain of hashes is verified."""
+    from upkeep.listing import ledger_rows
+
+    _print(ledger_rows(model), as_json)
+
+
+def _print(rows: list[dict[str, Any]], as_json: bool, hide: tuple[str, ...] = ()) -> None:  # noqa: FBT001
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        return
+    names = [name for name in (rows[0] if rows else {}) if name not in hide]
+    table = Table(*names)
+    for row in rows:
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
+    out.print(table if rows else "nothing yet")
+
+
+@app.command()
+def rollback(
+    model: Model,
+    to: Annotated[str | None, typer.Option(help="Version; default: the one before.")] = None,
+    note: Annotated[str, typer.Option(help="Why.")] = "by hand",
+) -> None:
+    """Put an earlier champion back: one entry in the ledger, one move of the alias."""
+    from upkeep.cycle import Cycle
+
+    cycle = Cycle.from_env()
+    entry = cycle.rollback(model, to, note, key=f"{model}/rollback/{_owner()}")
+    out.print(f"{model}: version {entry.version} is champion, in place of {entry.replaced_version}")
+
+
+@app.command()
+def sync(model: Model, day: Day) -> None:
+    """Rebuild the MLflow run of a day from the store."""
+    from upkeep.cycle import Cycle
+
+    out.print(f"MLflow run {Cycle.from_env().report(model, _day(day))}")
+
+
+@app.command()
+def replay(
+    model: Model,
+    policy: Annotated[
+        Path | None, typer.Option(help="YAML of another policy; default: the recorded one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute every stored decision: byte for byte, or under another policy."""
+    from upkeep.listing import replay_rows
+
+    rows = replay_rows(model, policy)
+    _print(rows, as_json, hide=("reasons",))
+    if policy is None and not all(row["identical"] for row in rows):
+        raise typer.Exit(1)

@@ -1,0 +1,306 @@
+"""READ SECOND: the route of one model's day, one method a step.
+
+::
+
+    start -> observe -> evaluate -> decide -> act -> report
+                                              |
+                                              +-> run_job -> gate -> promote   (candidate.py)
+
+Every step is keyed by model and day, returns what is already recorded, and writes its record
+to the store before anything is told to MLflow. A step that is killed is simply run again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Literal
+
+from upkeep import decision, diagnosis, drift, promotion, sources, validation
+from upkeep.candidate import (
+    CandidateRoute,
+    Kind,
+    job_key,
+    model_input,
+    output_prefix,
+)
+from upkeep.deployment import Deployment
+from upkeep.errors import LeaseHeld, ParamError, StoreError
+from upkeep.facts import champion_on, gather, serving_version
+from upkeep.params import TriggerParams
+from upkeep.records import (
+    Approval,
+    Candidate,
+    DailyMetrics,
+    DayFacts,
+    DayOpen,
+    Decision,
+    Diagnosis,
+    Drift,
+    Evaluation,
+    GateResult,
+    JobSpec,
+    LedgerEntry,
+    ModelInput,
+    Override,
+    ValidationResult,
+)
+from upkeep.samples import Quarantine, choose_samples, put_samples, read_samples, samples_key
+from upkeep.spec import ModelSpec
+from upkeep.store import Lease, adopt_or_put, get_record, record_key
+
+LEASE_TTL_S = 900.0
+HISTORY_EXTRA_DAYS = 7
+
+
+@dataclass(frozen=True)
+class StartedDay:
+    """What a run works on: its models, those that another run has, those that are refused."""
+
+    day: date
+    models: tuple[str, ...]
+    attached: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """What follows from a decision; ``run_id`` is the same for every try."""
+
+    model: str
+    day: date
+    kind: Literal["compress", "retrain", "rollback"]
+    run_id: str
+
+
+class Cycle:
+    """The daily cycle over one deployment."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        """Bind the steps to a deployment."""
+        self.deployment, self.store = deployment, deployment.store
+
+    @classmethod
+    def from_env(cls) -> Cycle:
+        """Read the deployment from the environment (see ``upkeep.deployment``)."""
+        return cls(Deployment.from_env())
+
+    def fleet_names(self) -> tuple[str, ...]:
+        """The names of the fleet's models, sorted."""
+        return tuple(self.deployment.fleet.models)
+
+    # ------------------------------------------------------------------ the day
+
+    def start(self, params: TriggerParams, owner: str) -> StartedDay:
+        """Take each model's day for ``owner`` and write the snapshot that it runs on."""
+        attached: dict[str, str] = {}
+        mine: list[str] = []
+        for model in params.models:
+            try:
+                Lease.acquire(self.store, _lease(model, params.day), owner, LEASE_TTL_S)
+            except LeaseHeld as held:
+                attached[model] = held.owner
+                continue
+            self._open(model, params, owner)
+            mine.append(model)
+        refused = {str(f): str(e) for f, e in self.deployment.fleet.errors.items()}
+        return StartedDay(params.day, tuple(mine), attached, refused)
+
+    def observe(self, model: str, day: date) -> ValidationResult:
+        """Collect what production did and say whether it can be trusted."""
+        known = get_record(self.store, record_key(model, day, "validation"), ValidationResult)
+        if known is not None:
+            return known
+        spec = self._spec(model, day)
+        collected = sources.collect(spec, day, Quarantine(self.store, model, day))
+        put_samples(self.store, samples_key(model, day), collected.samples)
+        metrics = adopt_or_put(self.store, record_key(model, day, "metrics"), collected.metrics)
+        history = self._past_metrics(model, day, spec)
+        result, document = validation.validate(spec, metrics, history)
+        self.store.put_if_absent(f"{model}/{day.isoformat()}/r1/great-expectations.json", document)
+        return adopt_or_put(self.store, record_key(model, day, "validation"), result)
+
+    def evaluate(self, model: str, day: date) -> Evaluation | None:
+        """Measure the quality of the version that served the day; None on a day without trust."""
+        known = get_record(self.store, record_key(model, day, "quality"), Evaluation)
+        if known is not None:
+            return known
+        if not self.observe(model, day).trusted:
+            return None
+        job = self._evaluate_job(model, day)
+        if job is None:
+            return None
+        key = f"{job.output_prefix}/result.json"
+        if get_record(self.store, key, Evaluation) is None:
+            self.deployment.run(job, self._spec(model, day).jobs.engine)
+        made = get_record(self.store, key, Evaluation)
+        if made is None:
+            raise StoreError(f"{job.key}: succeeded, yet {key} is not in the store")
+        return adopt_or_put(self.store, record_key(model, day, "quality"), made)
+
+    def decide(self, model: str, day: date) -> Decision:
+        """Compare with the baseline, find the cause, decide; from stored facts alone."""
+        known = get_record(self.store, record_key(model, day, "decision"), Decision)
+        if known is not None:
+            return known
+        opened, spec = self._opened(model, day), self._spec(model, day)
+        days = spec.policy.baseline.days + HISTORY_EXTRA_DAYS
+        facts: DayFacts = adopt_or_put(
+            self.store, record_key(model, day, "facts"), gather(self.store, opened, days)
+        )
+        drifts: Drift = adopt_or_put(
+            self.store, record_key(model, day, "drift"), drift.compare(facts, spec.policy)
+        )
+        found: Diagnosis = adopt_or_put(
+            self.store, record_key(model, day, "diagnosis"), diagnosis.diagnose(facts, drifts)
+        )
+        made = decision.decide(facts, drifts, found, spec.policy, methods_of(spec))
+        return adopt_or_put(self.store, record_key(model, day, "decision"), made)
+
+    def act(self, model: str, day: date) -> JobPlan | None:
+        """Say what follows: the policy's action, or the one that a person ordered."""
+        made = self.decide(model, day)
+        params = self._opened(model, day).params
+        action = made.action
+        if params.get("action") in ("compress", "retrain"):
+            action = self._override(model, day, params).action
+        if params.get("dry_run") or params.get("action") == "evaluate_only":
+            return None
+        if action not in ("compress", "retrain", "rollback"):
+            return None
+        return JobPlan(model, day, action, job_key(model, day, action).replace("/", "--"))
+
+    def report(self, model: str, day: date, owner: str = "") -> str | None:
+        """Project the day to MLflow and give the day free; the run's id."""
+        run_id = self.deployment.tracker().project_day(self.store, model, day)
+        if owner:
+            Lease.acquire(self.store, _lease(model, day), owner, LEASE_TTL_S).release()
+        return run_id
+
+    # ------------------------------------------------------------------ the candidate
+
+    def run_job(self, model: str, day: date, kind: Kind, method: str | None = None) -> Candidate:
+        """Make a candidate on the cluster, or adopt the one that is there."""
+        return self._route(model, day, kind).run_job(method)
+
+    def gate(self, model: str, day: date, kind: Kind) -> GateResult:
+        """Measure the candidate against the champion and judge."""
+        return self._route(model, day, kind).gate()
+
+    def promote(
+        self,
+        model: str,
+        day: date,
+        kind: Kind,
+        approval: Approval | None,
+        *,
+        require_approval: bool = False,
+    ) -> LedgerEntry | None:
+        """Make the candidate champion; None where the gate or a person refused."""
+        route = self._route(model, day, kind)
+        return route.promote(approval, require_approval=require_approval)
+
+    def rollback(self, model: str, to: str | None, note: str, key: str) -> LedgerEntry:
+        """Put an earlier champion back."""
+        return promotion.rollback(
+            self.store, self.deployment.tracker(), model, to=to, note=note, key=key
+        )
+
+    # ------------------------------------------------------------------ snapshots
+
+    def _open(self, model: str, params: TriggerParams, owner: str) -> DayOpen:
+        spec = self.deployment.fleet.models[model]
+        opened = DayOpen(
+            model=model,
+            day=params.day,
+            revision=1,
+            spec=spec.model_dump(mode="json"),
+            spec_sha256=spec.digest(),
+            params=params.model_dump(mode="json"),
+            owner=owner,
+        )
+        return adopt_or_put(self.store, record_key(model, params.day, "open"), opened)
+
+    def _opened(self, model: str, day: date) -> DayOpen:
+        opened = get_record(self.store, record_key(model, day, "open"), DayOpen)
+        if opened is None:
+            raise ParamError(
+                "day", day.isoformat(), f"{model} was not opened for this day", "start the day first"
+            )
+        return opened
+
+    def _spec(self, model: str, day: date) -> ModelSpec:
+        return spec_of(self._opened(model, day))
+
+    def _route(self, model: str, day: date, kind: Kind) -> CandidateRoute:
+        return CandidateRoute(self.deployment, self._opened(model, day), kind)
+
+    def _override(self, model: str, day: date, params: Mapping[str, object]) -> Override:
+        ordered = Override.model_validate(
+            {
+                "model": model,
+                "day": day,
+                "action": params["action"],
+                "note": params["note"],
+                "by": self._opened(model, day).owner,
+            }
+        )
+        return adopt_or_put(self.store, record_key(model, day, "override"), ordered)
+
+    # ------------------------------------------------------------------ inputs of the steps
+
+    def _past_metrics(self, model: str, day: date, spec: ModelSpec) -> list[DailyMetrics]:
+        days = [day - timedelta(n) for n in range(spec.policy.baseline.days, 0, -1)]
+        found = (get_record(self.store, record_key(model, d, "metrics"), DailyMetrics) for d in days)
+        return [m for m in found if m is not None]
+
+    def _evaluate_job(self, model: str, day: date) -> JobSpec | None:
+        """The evaluation of the version that served; None if it is not one of ours."""
+        spec = self._spec(model, day)
+        metrics = get_record(self.store, record_key(model, day, "metrics"), DailyMetrics)
+        source = self._served(metrics) if metrics else None
+        samples = choose_samples(
+            read_samples(self.store, samples_key(model, day)), spec.quality.max_samples
+        )
+        if source is None or len(samples) < spec.quality.min_samples:
+            return None
+        prefix = output_prefix(model, day, "evaluate")
+        job = JobSpec(
+            key=job_key(model, day, "evaluate"),
+            kind="evaluate",
+            model=model,
+            day=day,
+            method="+".join(spec.quality.measures),
+            source=source,
+            data={"evaluation": put_samples(self.store, f"{prefix}/evaluation.jsonl", samples)},
+            params={
+                "measures": list(spec.quality.measures),
+                "min_samples": spec.quality.min_samples,
+            },
+            resources=spec.jobs.resources,
+            store_root=self.store.root,
+            output_prefix=prefix,
+        )
+        return adopt_or_put(self.store, record_key(model, day, "evaluate-job"), job)
+
+    def _served(self, metrics: DailyMetrics) -> ModelInput | None:
+        champion = champion_on(self.store, metrics.model, metrics.day)
+        version = serving_version(metrics, champion.version if champion else None)
+        entries = [e for e in promotion.ledger(self.store, metrics.model) if e.version == version]
+        return model_input(entries[-1]) if entries else None
+
+
+def spec_of(opened: DayOpen) -> ModelSpec:
+    """The specification that a day's snapshot holds."""
+    return ModelSpec.model_validate_json(json.dumps(opened.spec))
+
+
+def methods_of(spec: ModelSpec) -> dict[str, str]:
+    """The job method of each kind, as decisions name it."""
+    return {"compress": spec.jobs.compress.method, "retrain": spec.jobs.retrain.method}
+
+
+def _lease(model: str, day: date) -> str:
+    return f"{model}/{day.isoformat()}"

@@ -1,0 +1,88 @@
+"""Where this installation keeps things: read once from the environment, handed to the steps.
+
+========================  ==================================================================
+``UPKEEP_STORE``          the store of records: a folder, or ``s3://bucket/prefix``
+``UPKEEP_FLEET``          the folder of the models' YAML files
+``UPKEEP_JOBS``           the folder where the local engine keeps its jobs
+``UPKEEP_CACHE``          the folder for model files fetched from the store
+``MLFLOW_TRACKING_URI``   MLflow's server
+========================  ==================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from upkeep.config import Fleet, load_fleet
+from upkeep.engines import Engine, engine_for
+from upkeep.errors import EngineError, JobFailed, ParamError
+from upkeep.records import JobSpec
+from upkeep.store import Store, open_store
+from upkeep.tracking import Tracker
+
+POLL_FIRST_S, POLL_MOST_S = 0.1, 2.0
+LOG_TAIL_CHARS = 2_000
+
+
+def _needed(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "")
+    if not value:
+        raise ParamError(name, value, "is not set", "see docs of upkeep.deployment")
+    return value
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The places of one installation."""
+
+    store: Store
+    fleet: Fleet
+    jobs: Path
+    cache: Path
+    tracking_uri: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Deployment:
+        """Read the environment; ParamError names what is not set."""
+        return cls(
+            store=open_store(_needed(environ, "UPKEEP_STORE")),
+            fleet=load_fleet(Path(_needed(environ, "UPKEEP_FLEET")), environ, strict=False),
+            jobs=Path(_needed(environ, "UPKEEP_JOBS")),
+            cache=Path(_needed(environ, "UPKEEP_CACHE")),
+            tracking_uri=_needed(environ, "MLFLOW_TRACKING_URI"),
+        )
+
+    def tracker(self) -> Tracker:
+        """The client of MLflow."""
+        return Tracker(self.tracking_uri)
+
+    def engine(self, name: str) -> Engine:
+        """The compute engine of that name."""
+        return engine_for(name, root=self.jobs)
+
+    def run(self, job: JobSpec, engine_name: str) -> None:
+        """Submit a job, or adopt the one that has its key, and wait until it has succeeded.
+
+        A job that failed in an earlier try is started once more under the same key.
+
+        Raises:
+            JobFailed: it failed again; the end of its log is in the message.
+            EngineError: it did not end within its time-out, or its state cannot be known.
+
+        """
+        engine = self.engine(engine_name)
+        handle = engine.submit(job)
+        deadline = time.monotonic() + job.resources.timeout_s + 60
+        pause = POLL_FIRST_S
+        while (status := engine.status(handle)) in ("queued", "running", "unknown"):
+            if time.monotonic() > deadline:
+                raise EngineError(f"{job.key}: still {status} after its time-out; a human must look")
+            time.sleep(pause)
+            pause = min(POLL_MOST_S, pause * 1.3)
+        if status != "succeeded":
+            tail = engine.logs(handle)[-LOG_TAIL_CHARS:]
+            raise JobFailed(f"{job.key}: {status}; the end of its log:\n{tail}")

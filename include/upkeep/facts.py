@@ -1,0 +1,153 @@
+"""What a decision may read, gathered from the store into one record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Literal
+
+from upkeep import promotion
+from upkeep.records import (
+    DailyMetrics,
+    DayFacts,
+    DayMeasures,
+    DayOpen,
+    Decision,
+    Evaluation,
+    GateResult,
+    JobSpec,
+    LedgerEntry,
+    MeasureValue,
+    PastDecision,
+    ValidationResult,
+)
+from upkeep.store import Store, get_record, record_key
+
+Outcome = Literal["none", "running", "promoted", "refused", "failed"]
+
+
+def measures_of(
+    metrics: DailyMetrics, quality: Evaluation | None, *, trusted: bool, version: str
+) -> DayMeasures:
+    """Flatten one day's records into named numbers; what was not collected stays ``None``."""
+    values = [*_traffic(metrics), *_quality(quality)]
+    return DayMeasures(
+        day=metrics.day, trusted=trusted, champion_version=version, measures=tuple(values)
+    )
+
+
+def _traffic(metrics: DailyMetrics) -> Iterator[MeasureValue]:
+    n = metrics.requests or 0
+    latency, ttft = metrics.latency_ms, metrics.ttft_ms
+    numbers: dict[str, float | None] = {
+        "requests": None if metrics.requests is None else float(metrics.requests),
+        "error_rate": metrics.error_rate,
+        "latency_p95_ms": latency.p95 if latency else None,
+        "ttft_p95_ms": ttft.p95 if ttft else None,
+        "tokens_out_per_s": metrics.tokens_out_per_s,
+        "cost_usd_per_1k": metrics.cost_usd_per_1k,
+        "price_usd_per_hour": metrics.price_usd_per_hour,
+        "prompt_chars_mean": metrics.prompt_chars_mean,
+    }
+    for name, value in numbers.items():
+        yield MeasureValue(name=name, value=value, n=n)
+    total = sum(metrics.requests_by_slice.values())
+    for name, count in sorted(metrics.requests_by_slice.items()):
+        yield MeasureValue(name=f"share[{name}]", value=count / total, n=total)
+
+
+def _quality(quality: Evaluation | None) -> Iterator[MeasureValue]:
+    for result in quality.results if quality else ():
+        yield MeasureValue(
+            name=result.measure, value=result.score, interval=result.interval, n=result.n
+        )
+        for part in result.slices:
+            yield MeasureValue(
+                name=f"{result.measure}[{part.name}]",
+                value=part.score,
+                interval=part.interval,
+                n=part.n,
+            )
+
+
+def serving_version(metrics: DailyMetrics, champion: str | None) -> str | None:
+    """The version that answered most of the day's requests, else the champion."""
+    counts = metrics.requests_by_version
+    return max(sorted(counts), key=lambda v: counts[v]) if counts else champion
+
+
+def gather(store: Store, opened: DayOpen, history_days: int) -> DayFacts:
+    """Read one day and the ``history_days`` days before it.
+
+    Raises:
+        ValueError: the day was not observed yet.
+
+    """
+    model, day = opened.model, opened.day
+    champion = champion_on(store, model, day)
+    version = champion.version if champion else None
+    current = day_measures(store, model, day, version)
+    validation = get_record(store, record_key(model, day, "validation"), ValidationResult)
+    if current is None or validation is None:
+        raise ValueError(f"{model} {day} was not observed yet")
+    days = [day - timedelta(n) for n in range(history_days, 0, -1)]
+    history = (day_measures(store, model, d, None) for d in days)
+    past = (past_decision(store, model, d) for d in days)
+    return DayFacts(
+        model=model,
+        day=day,
+        revision=opened.revision,
+        champion_version=version,
+        champion_format=champion.format if champion else None,
+        validation=validation,
+        current=current,
+        history=tuple(d for d in history if d is not None),
+        past_decisions=tuple(p for p in past if p is not None),
+    )
+
+
+def champion_on(store: Store, model: str, day: date) -> LedgerEntry | None:
+    """The champion as the day began: the last entry that no later day and not this one made.
+
+    A function of the ledger and the day, so that a backfill decides as the day itself did.
+    """
+    earlier = [e for e in promotion.ledger(store, model) if e.day is None or e.day < day]
+    return earlier[-1] if earlier else None
+
+
+def day_measures(store: Store, model: str, day: date, champion: str | None) -> DayMeasures | None:
+    """The measures of one stored day, or None if it was never observed."""
+    metrics = get_record(store, record_key(model, day, "metrics"), DailyMetrics)
+    validation = get_record(store, record_key(model, day, "validation"), ValidationResult)
+    if metrics is None or validation is None:
+        return None
+    quality = get_record(store, record_key(model, day, "quality"), Evaluation)
+    version = serving_version(metrics, champion) or "unknown"
+    return measures_of(metrics, quality, trusted=validation.trusted, version=version)
+
+
+def past_decision(store: Store, model: str, day: date) -> PastDecision | None:
+    """What a stored day decided and what came of it, or None if it decided nothing."""
+    decision = get_record(store, record_key(model, day, "decision"), Decision)
+    if decision is None:
+        return None
+    kinds = [
+        kind
+        for kind in ("compress", "retrain")
+        if get_record(store, record_key(model, day, f"{kind}/job"), JobSpec) is not None
+    ]
+    action = decision.action if not kinds else kinds[-1]
+    outcome = _outcome(store, model, day, kinds[-1]) if kinds else "none"
+    return PastDecision.model_validate({"day": day, "action": action, "outcome": outcome})
+
+
+def _outcome(store: Store, model: str, day: date, kind: str) -> Outcome:
+    def key(step: str) -> str:
+        return record_key(model, day, f"{kind}/{step}")
+
+    if get_record(store, key("promotion"), LedgerEntry) is not None:
+        return "promoted"
+    gate = get_record(store, key("gate"), GateResult)
+    if gate is not None:
+        return "running" if gate.passed else "refused"
+    return "running"

@@ -1,0 +1,112 @@
+"""What the command line lists: decisions, the ledger, a replay. Plain rows, ready for JSON."""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from upkeep import promotion, replay
+from upkeep.config import load_policy
+from upkeep.cycle import methods_of, spec_of
+from upkeep.errors import ParamError, StoreError
+from upkeep.records import DayOpen, Decision
+from upkeep.spec import ModelSpec, Policy
+from upkeep.store import Store, get_record, open_store, record_key
+from upkeep.tracking import run_id_of
+
+
+def store_from_env() -> Store:
+    """The store that ``UPKEEP_STORE`` names; ParamError if it names none."""
+    root = os.environ.get("UPKEEP_STORE", "")
+    if not root:
+        raise ParamError("UPKEEP_STORE", root, "is not set", "name a folder or s3://bucket/prefix")
+    return open_store(root)
+
+
+def models_of(store: Store) -> list[str]:
+    """The models that have anything in the store."""
+    names = {key.split("/", 1)[0] for key in store.list("")}
+    return sorted(names - {"leases", "models"})
+
+
+def days_of(store: Store, model: str) -> list[date]:
+    """The days of a model that were decided, in order."""
+    ends = [k.split("/") for k in store.list(f"{model}/") if k.endswith("/r1/decision.json")]
+    return sorted(date.fromisoformat(parts[1]) for parts in ends)
+
+
+def decision_rows(model: str | None) -> list[dict[str, Any]]:
+    """One row a decided day, oldest first."""
+    store = store_from_env()
+    names = [model] if model else models_of(store)
+    return [_decision_row(store, name, day) for name in names for day in days_of(store, name)]
+
+
+def _decision_row(store: Store, model: str, day: date) -> dict[str, Any]:
+    made = get_record(store, record_key(model, day, "decision"), Decision)
+    if made is None:
+        raise StoreError(f"{model} {day}: its decision was listed and is gone")
+    return {
+        "day": day.isoformat(),
+        "model": model,
+        "action": made.action,
+        "cause": made.cause,
+        "reasons": [r.words for r in made.reasons],
+        "champion_version": made.champion_version,
+        "mlflow_run_id": run_id_of(store, model, day),
+    }
+
+
+def ledger_rows(model: str | None) -> list[dict[str, Any]]:
+    """One row an entry of the ledger, oldest first; the chain is verified."""
+    store = store_from_env()
+    names = [model] if model else models_of(store)
+    return [
+        {
+            "seq": entry.seq,
+            "model": entry.model,
+            "event": entry.event,
+            "version": entry.version,
+            "replaced_version": entry.replaced_version,
+            "day": entry.day.isoformat() if entry.day else None,
+            "at": entry.at.isoformat(),
+            "approved_by": entry.approval.by if entry.approval else None,
+            "note": entry.note,
+            "sha256": entry.digest(),
+        }
+        for name in names
+        for entry in promotion.ledger(store, name)
+    ]
+
+
+def replay_rows(model: str, policy_file: Path | None) -> list[dict[str, Any]]:
+    """One row a stored day: what was decided, what is decided now, whether byte for byte."""
+    store = store_from_env()
+    other = load_policy(policy_file) if policy_file else None
+
+    def spec_on(day: date) -> ModelSpec:
+        opened = get_record(store, record_key(model, day, "open"), DayOpen)
+        if opened is None:
+            raise StoreError(f"{model} {day}: the day's snapshot is not in the store")
+        return spec_of(opened)
+
+    def policy_of(day: date) -> Policy:
+        return other or spec_on(day).policy
+
+    return [
+        {
+            "day": again.day.isoformat(),
+            "model": model,
+            "stored": again.stored_action,
+            "replayed": again.replayed_action,
+            "identical": again.identical,
+            "reasons": list(again.reasons),
+        }
+        for again in replay.replay(
+            store, model, policy_of, lambda day: methods_of(spec_on(day)), days_of(store, model)
+        )
+    ]
+
+
