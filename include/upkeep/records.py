@@ -177,6 +177,7 @@ class DailyMetrics(Record):
     requests_by_version: dict[str, int] = Field(default_factory=dict)
     hours: tuple[HourMetrics, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
+    flags: tuple[str, ...] = ()  # odd and accepted, in words
 
     @property
     def error_rate(self) -> float | None:
