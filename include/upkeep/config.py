@@ -1,0 +1,183 @@
+"""The loader of fleet/: one YAML a model over defaults.yaml, and every error by file:line:field.
+
+A model's file is laid over ``defaults.yaml`` key by key; lists and values replace, ``null``
+takes a default away. ``spec`` holds the shape, ``yaml_strict`` reads the text,
+``config_fields`` words what does not fit, ``config_rules`` checks what a shape cannot say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import ValidationError
+
+from upkeep.config_fields import errors_of, place
+from upkeep.config_rules import CHECKS, check_secrets
+from upkeep.errors import ConfigError
+from upkeep.spec import ModelSpec
+from upkeep.yaml_strict import Node, read_yaml
+
+DEFAULTS = "defaults.yaml"
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The models that can be worked on, by name and sorted, and what is wrong with the others.
+
+    ``errors`` maps the name of each file that was refused to its first error; ``problems``
+    has all errors of all files, in the order of the files.
+    """
+
+    models: Mapping[str, ModelSpec]
+    errors: Mapping[str, ConfigError] = field(default_factory=dict)
+    problems: tuple[ConfigError, ...] = ()
+
+
+@dataclass
+class _Read:
+    """One file on its way to a ModelSpec."""
+
+    file: str
+    root: Node | None = None
+    spec: ModelSpec | None = None
+    problems: list[ConfigError] = field(default_factory=list)
+
+
+def load_fleet(
+    folder: Path, environ: Mapping[str, str] = os.environ, *, strict: bool = True
+) -> Fleet:
+    """Read every model of a folder.
+
+    With ``strict`` any problem raises; without, a file with a problem is left out, named in
+    ``Fleet.errors``, and stops no other. A folder without models is a fleet of none.
+
+    Raises:
+        ConfigError: the folder cannot be read; with ``strict``, the first problem of all,
+            with the others as its notes.
+
+    """
+    files = _files(folder)
+    base, base_error = _defaults(folder, files)
+    reads = [_read(folder, file, base, base_error, environ) for file in files if file != DEFAULTS]
+    _refuse_same_names(reads)
+    own = [base_error] if base_error else []
+    problems = _distinct([*own, *(p for read in reads for p in read.problems)])
+    if strict and problems:
+        raise _with_notes(problems)
+    errors = {DEFAULTS: base_error} if base_error else {}
+    errors |= {read.file: read.problems[0] for read in reads if read.problems}
+    good = {read.spec.name: read.spec for read in reads if read.spec and not read.problems}
+    return Fleet(
+        models=MappingProxyType(dict(sorted(good.items()))),
+        errors=MappingProxyType(errors),
+        problems=problems,
+    )
+
+
+def _files(folder: Path) -> list[str]:
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - names only, thousands of them
+    except OSError as error:
+        fix = "set UPKEEP_FLEET to the folder of the models' YAML files"
+        raise ConfigError(
+            str(folder), folder.name, f"cannot be read ({error.strerror})", fix
+        ) from error
+    return sorted(n for n in names if n.endswith(SUFFIXES) and not n.startswith("."))
+
+
+def _defaults(folder: Path, files: list[str]) -> tuple[Node | None, ConfigError | None]:
+    if DEFAULTS not in files:
+        return None, None
+    try:
+        return _mapping(read_yaml(folder / DEFAULTS, f"{folder.name}/{DEFAULTS}")), None
+    except ConfigError as error:
+        return None, error
+
+
+def _mapping(root: Node) -> Node:
+    if not isinstance(root.content, dict):
+        raise ConfigError(
+            str(root.mark), root.plain(), "is not a mapping at the top", "write key: value lines"
+        )
+    return root
+
+
+def _read(
+    folder: Path,
+    file: str,
+    base: Node | None,
+    base_error: ConfigError | None,
+    environ: Mapping[str, str],
+) -> _Read:
+    read = _Read(file)
+    try:
+        own = _mapping(read_yaml(folder / file, f"{folder.name}/{file}"))
+    except ConfigError as error:
+        read.problems.append(error)
+        return read
+    read.root = _laid_over(base, own) if base else own
+    if base_error is not None:
+        rule, fix = f"{DEFAULTS} is refused, so no model can be read", f"mend {DEFAULTS}"
+        read.problems.append(ConfigError(place(own, ()), file, rule, fix))
+        return read
+    read.problems.extend(check_secrets(read.root))
+    if not read.problems:
+        read.spec, problems = _spec(read.root, environ)
+        read.problems.extend(problems)
+    return read
+
+
+def _laid_over(base: Node, own: Node) -> Node:
+    """``own`` over ``base``: mappings key by key, anything else replaced, null removed."""
+    if not (isinstance(base.content, dict) and isinstance(own.content, dict)):
+        return own
+    merged = dict(base.content)
+    for key, node in own.content.items():
+        below = merged.get(key)
+        if below is not None and node.content is None:
+            del merged[key]
+        else:
+            merged[key] = _laid_over(below, node) if below else node
+    return Node(own.mark, merged)
+
+
+def _spec(root: Node, environ: Mapping[str, str]) -> tuple[ModelSpec | None, list[ConfigError]]:
+    try:
+        spec = ModelSpec.model_validate(root.plain())
+    except ValidationError as error:
+        return None, list(errors_of(error, root, ModelSpec))
+    return spec, [problem for check in CHECKS for problem in check(root, spec, environ)]
+
+
+def _refuse_same_names(reads: list[_Read]) -> None:
+    """A name that two files have, also if only by upper and lower case, refuses both."""
+    by_name: dict[str, list[tuple[_Read, Node]]] = defaultdict(list)
+    for read in reads:
+        name = read.root.child("name") if read.root else None
+        if name is not None and isinstance(name.content, str):
+            by_name[name.content.lower()].append((read, name))
+    for group in by_name.values():
+        for read, name in group:
+            others = ", ".join(f"{n.mark.file}:{n.mark.line}" for r, n in group if r is not read)
+            if others:
+                where = f"{name.mark.file}:{name.mark.line}:name"
+                rule = f"another model has this name ({others})"
+                read.problems.append(ConfigError(where, name.content, rule, "rename one of them"))
+
+
+def _distinct(problems: list[ConfigError]) -> tuple[ConfigError, ...]:
+    """Each problem once: one of defaults.yaml shows in every model."""
+    return tuple({str(problem): problem for problem in problems}.values())
+
+
+def _with_notes(problems: tuple[ConfigError, ...]) -> ConfigError:
+    first = problems[0]
+    for other in problems[1:]:
+        first.add_note(str(other))
+    return first

@@ -1,0 +1,265 @@
+"""What a model's file must keep to beyond its shape: names that exist, no gaps, no secrets.
+
+Each check yields every ConfigError that it finds. The rule behind them: nothing that is
+missing or malformed may ever turn into a job or a promotion.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import get_args
+
+from pydantic import ValidationError
+
+from upkeep.config_fields import errors_of, place, suggestion
+from upkeep.errors import ConfigError
+from upkeep.records import Cause, Direction, Resources
+from upkeep.spec import MeasurePolicy, ModelSpec, Rule
+from upkeep.yaml_strict import Loc, Node
+
+# Names that are folders of the store, device names of Windows, or files of fleet/.
+RESERVED_NAMES = frozenset(
+    {"leases", "quarantine", "defaults", "con", "prn", "aux", "nul"}
+    | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
+)
+
+# Every measure that a request log gives, and which way is better (None: as the policy says).
+TRAFFIC_MEASURES: Mapping[str, Direction | None] = {
+    "requests": None,
+    "error_rate": "lower_is_better",
+    "latency_p95_ms": "lower_is_better",
+    "ttft_p95_ms": "lower_is_better",
+    "cost_usd_per_1k": "lower_is_better",
+    "price_usd_per_hour": "lower_is_better",
+    "tokens_out_per_s": "higher_is_better",
+    "prompt_chars_mean": None,
+}
+# The measure that each entry of quality.measures gives.
+QUALITY_MEASURES: Mapping[str, tuple[str, Direction]] = {
+    "perplexity": ("perplexity", "lower_is_better"),
+    "bleu": ("bleu", "higher_is_better"),
+    "rouge": ("rouge_l", "higher_is_better"),
+}
+# Days that cannot be judged: whatever the policy says, no job may come of them.
+CAUSES_WITHOUT_JOB: Mapping[Cause, tuple[str, ...]] = {
+    "data_breakage": ("hold", "investigate"),
+    "learning": ("keep", "hold", "investigate"),
+    "no_traffic": ("keep", "hold", "investigate"),
+    "unknown": ("hold", "investigate"),
+}
+
+_SLICE = re.compile(r"([a-z0-9_]+)\[.+\]")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+_SECRET_KEY = re.compile(
+    r"(?:^|[_-])(?:password|passwd|pwd|secret|credentials?|(?:api|access|private|secret|account)"
+    r"[_-]?key|(?:auth|access|api|bearer|session|refresh)[_-]?token)(?:$|[_-])|^token$",
+    re.IGNORECASE,
+)
+_SECRET_VALUE = re.compile(
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY|\bgh[pousr]_[A-Za-z0-9]{20,}"
+    r"|\bglpat-[\w-]{20,}|\bxox[abprs]-[\w-]{10,}|\bsk-[\w-]{20,}|\bhf_[A-Za-z0-9]{20,}"
+    r"|\beyJ[\w-]{10,}\.[\w-]+\.|AccountKey=|://[^/\s:@]+:[^/\s:@]+@",
+)
+
+
+def check_secrets(root: Node) -> Iterator[ConfigError]:
+    """No key that asks for a secret, no value that looks like one; the value is never shown."""
+    for loc, node in root.walk():
+        last = loc[-1] if loc else ""
+        by_key = isinstance(last, str) and _SECRET_KEY.search(last)
+        by_value = isinstance(node.content, str) and _SECRET_VALUE.search(node.content)
+        if by_key or by_value:
+            rule = "secrets never stand in these files"
+            fix = "remove it, make the secret invalid, use an Airflow connection"
+            yield ConfigError(place(root, loc), "(hidden)", rule, fix)
+
+
+def check_name(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[ConfigError]:
+    """The name is not one that something else is called."""
+    if spec.name in RESERVED_NAMES:
+        yield ConfigError(place(root, ("name",)), spec.name, "is a reserved name", "rename it")
+
+
+def check_lax_fields(root: Node, __: ModelSpec, ___: Mapping[str, str]) -> Iterator[ConfigError]:
+    """Fields that pydantic would convert: a day is written as a day, a resource as a number."""
+    prices = root.nearest(("prices",)).content
+    for index, price in enumerate(prices if isinstance(prices, list) else []):
+        since = price.child("since")
+        if since is not None and not isinstance(since.content, date):
+            where = place(root, ("prices", index, "since"))
+            yield ConfigError(where, since.content, "is not a day", "write YYYY-MM-DD, no quotes")
+    resources = root.nearest(("jobs", "resources"))
+    try:
+        written = resources.plain() if root.nearest(("jobs",)).child("resources") else {}
+        Resources.model_validate(written, strict=True)
+    except ValidationError as error:
+        for found in errors_of(error, resources, Resources):
+            line, _, name = found.where.rpartition(":")
+            where = f"{line}:jobs.resources.{name}"
+            yield ConfigError(where, found.value, found.rule, found.fix)
+
+
+def check_prices(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[ConfigError]:
+    """Prices stand in the order of their days, one price a day."""
+    for index, (earlier, later) in enumerate(pairwise(spec.prices), start=1):
+        if later.since <= earlier.since:
+            rule = f"is not after the price before it ({earlier.since})"
+            where = place(root, ("prices", index, "since"))
+            yield ConfigError(where, str(later.since), rule, "sort the prices by day, one a day")
+
+
+def check_limits(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[ConfigError]:
+    """Pairs of numbers that bound each other."""
+    baseline, quality = spec.policy.baseline, spec.quality
+    pairs: tuple[tuple[Loc, int, str, int], ...] = (
+        (("policy", "baseline", "min_days"), baseline.min_days, "days", baseline.days),
+        (("quality", "min_samples"), quality.min_samples, "max_samples", quality.max_samples),
+    )
+    for loc, low, name, high in pairs:
+        if low > high:
+            rule = f"is more than {name} ({high})"
+            yield ConfigError(place(root, loc), low, rule, f"write at most {high}")
+    for index, measure in enumerate(quality.measures):
+        if measure in quality.measures[:index]:
+            where = place(root, ("quality", "measures", index))
+            yield ConfigError(where, measure, "is named twice", "remove one of them")
+
+
+def known_measures(spec: ModelSpec) -> dict[str, Direction | None]:
+    """The measures that this model's days have, with the direction that is better."""
+    computed = (QUALITY_MEASURES[m] for m in spec.quality.measures)
+    return {**TRAFFIC_MEASURES, **dict(computed)}
+
+
+def _base_measure(name: str, known: Mapping[str, Direction | None]) -> str | None:
+    """``perplexity`` for ``perplexity[code]``; None where no such measure exists."""
+    sliced = _SLICE.fullmatch(name)
+    if sliced is None:
+        return name if name in known else None
+    base = sliced.group(1)
+    return base if base == "share" or (base in known and base not in TRAFFIC_MEASURES) else None
+
+
+def check_measures(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[ConfigError]:
+    """Measures and objectives exist for this model, and are judged in a way that can work."""
+    known = known_measures(spec)
+    for kind, names in (("measures", spec.policy.measures), ("objectives", spec.policy.objectives)):
+        for name in names:
+            if _base_measure(name, known) is None:
+                where = place(root, ("policy", kind, name))
+                rule = "is not a measure of this model"
+                if any(name == given for given, _ in QUALITY_MEASURES.values()):
+                    rule += " (quality.measures does not compute it)"
+                yield ConfigError(where, name, rule, suggestion(name, known))
+    for name, policy in spec.policy.measures.items():
+        yield from _judgement(root, name, policy, known)
+    for name, objective in spec.policy.objectives.items():
+        if objective.max is None and objective.max_ratio_to_baseline is None:
+            where = place(root, ("policy", "objectives", name))
+            yield ConfigError(where, {}, "has no ceiling", "add max: or max_ratio_to_baseline:")
+
+
+def _judgement(
+    root: Node, name: str, policy: MeasurePolicy, known: Mapping[str, Direction | None]
+) -> Iterator[ConfigError]:
+    better = known.get(_base_measure(name, known) or "")
+    if better and policy.direction not in (better, "neither"):
+        where = place(root, ("policy", "measures", name, "direction"))
+        yield ConfigError(where, policy.direction, f"{name} is {better}", f"write {better}")
+    is_share = name == "error_rate" or name.startswith("share[")
+    relative = policy.kind == "relative" and policy.direction != "neither"
+    if policy.tolerance > 1 and (relative or is_share):
+        where = place(root, ("policy", "measures", name, "tolerance"))
+        rule = "must be > 0 and <= 1: it is a share, not per cent"
+        yield ConfigError(where, policy.tolerance, rule, f"write {policy.tolerance / 100:g}?")
+
+
+def check_rules(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[ConfigError]:
+    """Every cause has a rule that always fits, and no rule stands where it is never reached."""
+    settled: set[str] = set()
+    for index, rule in enumerate(spec.policy.rules):
+        loc: Loc = ("policy", "rules", index)
+        if rule.cause in settled:
+            text = f"is never reached: an earlier rule for {rule.cause} always fits"
+            yield ConfigError(place(root, loc), rule.cause, text, "remove it, or move it up")
+        yield from _one_rule(root, loc, rule, spec)
+        if rule.over_objective is None:
+            settled.add(rule.cause)
+    for cause in get_args(Cause):
+        if cause not in settled:
+            text = "has no rule that always fits; an unknown is never a pass"
+            fix = f"add - {{cause: {cause}, action: investigate}} as the last rule for it"
+            yield ConfigError(place(root, ("policy", "rules")), cause, text, fix)
+
+
+def _one_rule(root: Node, loc: Loc, rule: Rule, spec: ModelSpec) -> Iterator[ConfigError]:
+    objective = rule.over_objective
+    if objective is not None and objective not in spec.policy.objectives:
+        where = place(root, (*loc, "over_objective"))
+        fix = suggestion(objective, spec.policy.objectives)
+        yield ConfigError(where, objective, "is not one of policy.objectives", fix)
+    allowed = CAUSES_WITHOUT_JOB.get(rule.cause)
+    if allowed and rule.action not in allowed:
+        text = f"{rule.cause} cannot lead to {rule.action}: the day cannot be judged"
+        fix = f"write {' or '.join(allowed)}"
+        yield ConfigError(place(root, (*loc, "action")), rule.action, text, fix)
+
+
+def check_paths(root: Node, spec: ModelSpec, environ: Mapping[str, str]) -> Iterator[ConfigError]:
+    """Log folders are local, named from a variable or absolute, and stay inside their root."""
+    for index, source in enumerate(spec.sources):
+        where = place(root, ("sources", index, "path"))
+        fault = _path_fault(source.path, environ)
+        if fault:
+            yield ConfigError(where, source.path, *fault)
+
+
+def _path_fault(path: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    names = _VARIABLE.findall(path)
+    unset = [name for name in names if not environ.get(name)]
+    if _SCHEME.match(path):
+        return "names a scheme; only folders are read", "write a folder such as ${UPKEEP_LOGS}/name"
+    if unset:
+        return f"${{{unset[0]}}} is not set", f"set {unset[0]} in the environment, or correct it"
+    if "$" in _VARIABLE.sub("", path):
+        return "holds a $ that is no ${NAME}", "write ${NAME}"
+    full = _VARIABLE.sub(lambda m: environ[m.group(1)], path)
+    if ".." in Path(full).parts:
+        return "leads out of its folder (..)", "write the path without .."
+    if not full.startswith("/"):
+        return "is not absolute", "start it with / or ${UPKEEP_LOGS}"
+    return _outside(path, full, environ)
+
+
+def _outside(path: str, full: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """A fault if the path, links followed, leaves the root that the deployment allows."""
+    first = _VARIABLE.match(path)
+    allowed = environ.get(first.group(1) if first else "UPKEEP_LOGS", "")
+    try:
+        os.stat(full)  # noqa: PTH116 - Path.exists hides what is wrong
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "is a loop of symbolic links", "mend the link"
+    real = Path(os.path.realpath(full))
+    if allowed and not real.is_relative_to(os.path.realpath(allowed)):
+        return f"lies outside {allowed}", "write a folder inside it"
+    return None
+
+
+Check = Callable[[Node, ModelSpec, Mapping[str, str]], Iterator[ConfigError]]
+CHECKS: tuple[Check, ...] = (
+    check_name,
+    check_lax_fields,
+    check_prices,
+    check_limits,
+    check_measures,
+    check_rules,
+    check_paths,
+)

@@ -1,0 +1,314 @@
+"""The parameters of a trigger: one description for the forms, one strict check for the first task.
+
+Airflow's API lets unknown keys, ``8.0`` for 8, a trailing newline and a conf of 20 MB pass, so
+what a form promises is checked here again, before anything is done. Texts are texts: nothing
+in them is ever a template, a command or a path.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from difflib import get_close_matches
+from typing import Any, Literal, TypedDict, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from upkeep.errors import ParamError
+
+MAX_CONF_BYTES = 64 * 1024
+MAX_NOTE_CHARS = 2_000
+
+TriggerAction = Literal["auto", "evaluate_only", "compress", "retrain"]
+DagName = Literal["daily_cycle", "compress", "retrain", "rollback"]
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+class TriggerParams(BaseModel):
+    """The effective parameters of a run, after every default. Days are UTC.
+
+    ``override`` says that a person's action stands over the policy's; it needs a note.
+    ``to_version`` is the version that a rollback goes to; None is the champion before.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    day: date
+    models: tuple[str, ...]
+    action: TriggerAction = "auto"
+    dry_run: bool = False
+    require_approval: bool = False
+    override: bool = False
+    to_version: str | None = None
+    note: str = ""
+
+
+class ParamHelp(TypedDict):
+    """One field of a trigger form: JSON Schema types, the default, a title, help, the choices."""
+
+    name: str
+    type: list[str]
+    default: Any
+    title: str
+    help: str
+    enum: list[str] | None
+
+
+def _field(
+    name: str, types: str, title: str, text: str, *, default: Any, enum: list[str] | None = None
+) -> ParamHelp:
+    return ParamHelp(
+        name=name, type=types.split(), default=default, title=title, help=text, enum=enum
+    )
+
+
+_FIELDS: tuple[ParamHelp, ...] = (
+    _field(
+        "day",
+        "null string",
+        "Day under review",
+        "The UTC day as YYYY-MM-DD. Empty: yesterday. A day must be over.",
+        default=None,
+    ),
+    _field(
+        "models",
+        "array",
+        "Models",
+        "Names of models of the fleet, one a line. Empty: the whole fleet.",
+        default=[],
+    ),
+    _field(
+        "action",
+        "string",
+        "Action",
+        "auto: what the policy decides. evaluate_only: measure and decide, do nothing. "
+        "compress, retrain: do this, whatever the policy decides; needs a note.",
+        default="auto",
+        enum=list(get_args(TriggerAction)),
+    ),
+    _field(
+        "dry_run",
+        "boolean",
+        "Dry run",
+        "Decide and record, but submit no job and promote nothing.",
+        default=False,
+    ),
+    _field(
+        "require_approval",
+        "boolean",
+        "Ask before promoting",
+        "A candidate that passed the gate waits for a person, even where its file does not ask.",
+        default=False,
+    ),
+    _field(
+        "override",
+        "boolean",
+        "Override the policy",
+        "Your action stands over the policy's decision. Needs an action and a note.",
+        default=False,
+    ),
+    _field(
+        "to_version",
+        "null string",
+        "Version to go back to",
+        "A version number of the registry. Empty: the champion before this one.",
+        default=None,
+    ),
+    _field(
+        "note",
+        "string",
+        "Note",
+        f"Why. Kept with the records, at most {MAX_NOTE_CHARS} characters, taken as plain text.",
+        default="",
+    ),
+)
+
+_COMMON = ("day", "models", "dry_run", "require_approval", "note")
+PARAMS_OF: Mapping[DagName, tuple[str, ...]] = {
+    "daily_cycle": ("day", "models", "action", "dry_run", "require_approval", "override", "note"),
+    "compress": _COMMON,
+    "retrain": _COMMON,
+    "rollback": ("models", "to_version", "note"),
+}
+
+
+def param_schema(dag: DagName = "daily_cycle") -> dict[str, ParamHelp]:
+    """The fields of a DAG's trigger form, by name and in order; DAG files build their Params."""
+    fields = {field["name"]: field for field in _FIELDS}
+    return {name: fields[name] for name in PARAMS_OF[dag]}
+
+
+def effective_params(
+    conf: Mapping[str, Any],
+    fleet_names: Sequence[str],
+    today: date,
+    first_day: date | None = None,
+    *,
+    dag: DagName = "daily_cycle",
+) -> TriggerParams:
+    """What a run will do: ``conf`` over the defaults, every value checked strictly.
+
+    Args:
+        conf: what the trigger gave; a missing or null value is its default.
+        fleet_names: the models there are.
+        today: the current UTC day; only days before it are over.
+        first_day: the first day that has data, if known.
+        dag: whose parameters these are; keys of other DAGs are unknown.
+
+    Raises:
+        ParamError: the first value that is not allowed.
+
+    """
+    _check_conf(conf, dag)
+    given = {key: value for key, value in conf.items() if value is not None}
+    values = {
+        name: _CHECKS[name](given.get(name, field["default"]))
+        for name, field in param_schema(dag).items()
+    }
+    values["day"] = _over(values.get("day"), today, first_day)
+    named = values["models"]
+    values["models"] = _in_fleet(named, fleet_names)
+    params = TriggerParams.model_validate(values)
+    _check_together(params, named, dag)
+    return params
+
+
+def _check_conf(conf: object, dag: DagName) -> None:
+    if not isinstance(conf, Mapping):
+        raise ParamError("conf", conf, "is not a JSON object", 'write {"day": ..}')
+    try:
+        size = len(json.dumps(dict(conf), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        rule = f"is not JSON ({type(error).__name__})"
+        raise ParamError("conf", sorted(map(str, conf)), rule, "give JSON values only") from error
+    if size > MAX_CONF_BYTES:
+        rule = f"is larger than {MAX_CONF_BYTES} bytes"
+        raise ParamError("conf", f"{size} bytes", rule, "give only the parameters")
+    known = PARAMS_OF[dag]
+    for key in conf:
+        if key not in known:
+            raise ParamError(str(key), conf[key], "unknown parameter", _near(key, known))
+
+
+def _near(value: object, known: Sequence[str]) -> str:
+    near = get_close_matches(str(value), known, n=3)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    some = ", ".join(known[:20]) + (" .." if len(known) > 20 else "")  # noqa: PLR2004
+    return f"known: {some or 'none'}"
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ParamError(name, value, "must be text", "put it in quotes")
+    if _CONTROL.search(value):
+        raise ParamError(name, value, "holds an unprintable character", "remove it")
+    return value
+
+
+def _day(value: object) -> date | None:
+    if value is None or value == "":
+        return None
+    text = _text("day", value)
+    fix = "write the UTC day as YYYY-MM-DD"
+    if not _DAY.fullmatch(text):
+        raise ParamError("day", text, "is not an ISO day", fix)
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ParamError("day", text, "is no day of the calendar", fix) from error
+
+
+def _over(day: date | None, today: date, first_day: date | None) -> date:
+    chosen = today - timedelta(days=1) if day is None else day
+    if chosen >= today:
+        fix = f"choose {today - timedelta(days=1)} or earlier"
+        raise ParamError("day", chosen.isoformat(), "is not over yet in UTC", fix)
+    if first_day is not None and chosen < first_day:
+        rule, fix = "is before the first day with data", f"choose {first_day} or later"
+        raise ParamError("day", chosen.isoformat(), rule, fix)
+    return chosen
+
+
+def _models(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple):
+        raise ParamError("models", value, "must be a list of names", 'write ["name"]')
+    names = tuple(_text("models", name) for name in value)
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ParamError("models", name, "is named twice", "name each model once")
+    return names
+
+
+def _in_fleet(names: tuple[str, ...], fleet: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        if name not in fleet:
+            raise ParamError("models", name, "is not in the fleet", _near(name, tuple(fleet)))
+    return names or tuple(fleet)
+
+
+def _action(value: object) -> str:
+    known = get_args(TriggerAction)
+    if value not in known:
+        raise ParamError("action", value, "is not an action", _near(value, known))
+    return str(value)
+
+
+def _version(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    text = _text("to_version", value)
+    if not _VERSION.fullmatch(text):
+        rule = "is not a version number of the registry"
+        raise ParamError("to_version", text, rule, 'write a number such as "3"')
+    return text
+
+
+def _note(value: object) -> str:
+    text = _text("note", value)
+    if len(text) > MAX_NOTE_CHARS:
+        rule = f"is longer than {MAX_NOTE_CHARS} characters"
+        raise ParamError("note", text, rule, "shorten it")
+    return text
+
+
+def _flag(name: str) -> Callable[[object], bool]:
+    def check(value: object) -> bool:
+        if not isinstance(value, bool):
+            raise ParamError(name, value, "must be true or false", "write true or false")
+        return value
+
+    return check
+
+
+_CHECKS: Mapping[str, Callable[[object], Any]] = {
+    "day": _day,
+    "models": _models,
+    "action": _action,
+    "dry_run": _flag("dry_run"),
+    "require_approval": _flag("require_approval"),
+    "override": _flag("override"),
+    "to_version": _version,
+    "note": _note,
+}
+
+
+def _check_together(params: TriggerParams, named: tuple[str, ...], dag: DagName) -> None:
+    """Rules between parameters."""
+    ordered = params.action in ("compress", "retrain")
+    if (ordered or params.override) and not params.note.strip():
+        fix = "say why in note: it is kept with the records"
+        raise ParamError("note", params.note, "a person's own action needs a reason", fix)
+    if params.override and not ordered:
+        rule = "override needs an action to put in the policy's place"
+        raise ParamError("action", params.action, rule, "choose compress or retrain")
+    if not named and (ordered or dag != "daily_cycle"):
+        rule = "what a person orders is never for the whole fleet unasked"
+        raise ParamError("models", [], rule, "name the models")
+    if dag == "rollback" and len(named) != 1:
+        raise ParamError("models", list(named), "a rollback is of one model", "name one model")
