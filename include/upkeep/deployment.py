@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from upkeep.config import Fleet, load_fleet
-from upkeep.engines import Engine, engine_for
+from upkeep.engines import Engine, JobHandle, engine_for
 from upkeep.errors import EngineError, JobFailed, ParamError
-from upkeep.records import JobSpec
+from upkeep.records import JobSpec, JobStatus
 from upkeep.store import Store, open_store
 from upkeep.tracking import Tracker
 
 POLL_FIRST_S, POLL_MOST_S = 0.1, 2.0
+GRACE_S = 60.0
+MAX_ATTEMPTS = 3
 LOG_TAIL_CHARS = 2_000
 
 
@@ -75,14 +77,24 @@ class Deployment:
 
         """
         engine = self.engine(engine_name)
-        handle = engine.submit(job)
-        deadline = time.monotonic() + job.resources.timeout_s + 60
-        pause = POLL_FIRST_S
-        while (status := engine.status(handle)) in ("queued", "running", "unknown"):
-            if time.monotonic() > deadline:
-                raise EngineError(f"{job.key}: still {status} after its time-out; a human must look")
-            time.sleep(pause)
-            pause = min(POLL_MOST_S, pause * 1.3)
+        earlier = engine.find(job.key)
+        failed = earlier is not None and engine.status(earlier) in ("failed", "cancelled")
+        again = earlier.attempt + 1 if earlier is not None and failed else 1
+        if again > MAX_ATTEMPTS:
+            raise JobFailed(f"{job.key}: failed {MAX_ATTEMPTS} times; a human must look")
+        handle = engine.submit(job, again)
+        status = _wait(engine, handle, job)
         if status != "succeeded":
             tail = engine.logs(handle)[-LOG_TAIL_CHARS:]
             raise JobFailed(f"{job.key}: {status}; the end of its log:\n{tail}")
+
+
+def _wait(engine: Engine, handle: JobHandle, job: JobSpec) -> JobStatus:
+    deadline = time.monotonic() + job.resources.timeout_s + GRACE_S
+    pause = POLL_FIRST_S
+    while (status := engine.status(handle)) in ("queued", "running", "unknown"):
+        if time.monotonic() > deadline:
+            raise EngineError(f"{job.key}: still {status} after its time-out; a human must look")
+        time.sleep(pause)
+        pause = min(POLL_MOST_S, pause * 1.3)
+    return status

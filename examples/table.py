@@ -1,0 +1,68 @@
+"""The table that ``make run`` ends with: one row a day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from rich.console import Console
+from rich.table import Table
+
+from upkeep import promotion
+from upkeep.records import DailyMetrics, Decision, Drift, Evaluation
+from upkeep.store import Store, get_record, record_key
+
+COLUMNS = (
+    "day",
+    "requests",
+    "p95 ms",
+    "USD / 1k",
+    "perplexity [95 %]",
+    "drifted",
+    "cause",
+    "action",
+    "served by",
+    "champion after",
+)
+
+
+def print_days(store: Store, model: str, days: Sequence[date]) -> None:
+    """Print what each day saw and what was decided."""
+    table = Table(*COLUMNS, title=f"{model}: {days[0]} to {days[-1]}")
+    for number, day in enumerate(days, start=1):
+        table.add_row(*_row(store, model, number, day))
+    Console(width=150).print(table)
+
+
+def _row(store: Store, model: str, number: int, day: date) -> tuple[str, ...]:
+    metrics = get_record(store, record_key(model, day, "metrics"), DailyMetrics)
+    quality = get_record(store, record_key(model, day, "quality"), Evaluation)
+    drift = get_record(store, record_key(model, day, "drift"), Drift)
+    decision = get_record(store, record_key(model, day, "decision"), Decision)
+    drifted = [r.measure for r in drift.results if r.state == "drifted"] if drift else []
+    after = [e for e in promotion.ledger(store, model) if e.day is None or e.day <= day]
+    return (
+        f"{number} {day:%a %d}",
+        _number(metrics and metrics.requests, "d"),
+        _number(metrics and metrics.latency_ms and metrics.latency_ms.p95, ".1f"),
+        _number(metrics and metrics.cost_usd_per_1k, ".4f"),
+        _perplexity(quality),
+        ", ".join(drifted) or "-",
+        decision.cause if decision else "-",
+        decision.action if decision else "-",
+        ",".join(metrics.requests_by_version) if metrics else "-",
+        after[-1].version if after else "-",
+    )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _perplexity(quality: Evaluation | None) -> str:
+    found = [r for r in quality.results if r.measure == "perplexity"] if quality else []
+    if not found:
+        return "-"
+    interval = found[0].interval
+    span = f" [{interval.low:.1f}, {interval.high:.1f}]" if interval else ""
+    return f"{found[0].score:.1f}{span}"

@@ -1,0 +1,5 @@
+"""``python -m upkeep``: the command line."""
+
+from upkeep.cli import main
+
+main()
