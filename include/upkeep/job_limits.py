@@ -1,0 +1,149 @@
+"""What stops a job that a rule asks for: limits on cost and repetition. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from upkeep.records import Action, Cause, DayFacts, PastDecision, Reason
+from upkeep.spec import Policy
+
+JobAction = Literal["compress", "retrain"]
+JOBS = ("compress", "retrain")
+JOBLESS: frozenset[Cause] = frozenset({"learning", "no_traffic", "data_breakage", "unknown"})
+VAIN_TRIES = 2  # jobs of one kind within the cool-down that failed or were refused
+
+
+class Stop(NamedTuple):
+    """What is done in the job's place, and why."""
+
+    action: Action
+    reason: Reason
+
+
+def stopped(
+    kind: JobAction,
+    cause: Cause,
+    facts: DayFacts,
+    policy: Policy,
+    methods: Mapping[str, str],
+    *,
+    quality_fell: bool,
+) -> Stop | None:
+    """Why a job of this kind must not start today, or None if it may.
+
+    A job waits (``keep``) for a running one and for the cool-down after its like was promoted;
+    if quality is drifted nonetheless, a person looks (``investigate``), as after ``VAIN_TRIES``
+    tries in vain, without a method, for a cause that explains nothing, or where the champion is
+    compressed already. Over the day's cap the day is on ``hold``.
+    """
+    waiting: Action = "investigate" if quality_fell else "keep"
+    return (
+        _groundless(kind, cause)
+        or _running(kind, facts, waiting)
+        or _cooling(kind, facts, policy, waiting)
+        or _vain(kind, facts, policy)
+        or _capped(kind, facts, policy)
+        or _impossible(kind, facts, methods)
+    )
+
+
+def _recent(kind: JobAction, facts: DayFacts, policy: Policy) -> list[tuple[int, PastDecision]]:
+    """Past decisions of the kind within the cool-down, with their age in days."""
+    aged = [((facts.day - p.day).days, p) for p in facts.past_decisions if p.action == kind]
+    return [(age, p) for age, p in aged if 0 < age <= policy.cooldown_days]
+
+
+def _groundless(kind: JobAction, cause: Cause) -> Stop | None:
+    if cause not in JOBLESS:
+        return None
+    words = f"The cause {cause} never starts a job ({kind}): a person must look."
+    return Stop("investigate", Reason(fact="cause", value=cause, rule="a job needs a reason",
+                                      threshold="an explained drift", words=words))  # fmt: skip
+
+
+def _running(kind: JobAction, facts: DayFacts, waiting: Action) -> Stop | None:
+    running = [p for p in facts.past_decisions if p.action in JOBS and p.outcome == "running"]
+    running = [p for p in running if p.day < facts.day]
+    if not running:
+        return None
+    last = running[-1]
+    reason = Reason(
+        fact="running job",
+        value=f"{last.action} of {last.day}",
+        rule="one job at a time",
+        threshold="0 running",
+        words=f"The {last.action} of {last.day} is not finished: no {kind} starts beside it.",
+    )
+    return Stop(waiting, reason)
+
+
+def _cooling(kind: JobAction, facts: DayFacts, policy: Policy, waiting: Action) -> Stop | None:
+    done = [(age, p) for age, p in _recent(kind, facts, policy) if p.outcome == "promoted"]
+    if not done:
+        return None
+    age, last = min(done, key=lambda pair: pair[0])
+    reason = Reason(
+        fact=f"days since the last {kind}",
+        value=str(age),
+        rule="cool-down",
+        threshold=f"more than {policy.cooldown_days} days",
+        words=(
+            f"The {kind} of {last.day} was promoted {age} days ago; the cool-down is "
+            f"{policy.cooldown_days} days: no second one yet."
+        ),
+    )
+    return Stop(waiting, reason)
+
+
+def _vain(kind: JobAction, facts: DayFacts, policy: Policy) -> Stop | None:
+    vain = [p for _, p in _recent(kind, facts, policy) if p.outcome in ("failed", "refused")]
+    if len(vain) < VAIN_TRIES:
+        return None
+    tries = ", ".join(f"{p.day} {p.outcome}" for p in vain)
+    reason = Reason(
+        fact=f"{kind} jobs in vain",
+        value=str(len(vain)),
+        rule="no third try in a row",
+        threshold=f"under {VAIN_TRIES} in {policy.cooldown_days} days",
+        words=f"{len(vain)} {kind} jobs did not help ({tries}): a person must look.",
+    )
+    return Stop("investigate", reason)
+
+
+def _capped(kind: JobAction, facts: DayFacts, policy: Policy) -> Stop | None:
+    today = [p for p in facts.past_decisions if p.day == facts.day and p.action in JOBS]
+    if len(today) < policy.max_jobs_per_day:
+        return None
+    reason = Reason(
+        fact="jobs of the day",
+        value=str(len(today)),
+        rule="max_jobs_per_day",
+        threshold=str(policy.max_jobs_per_day),
+        words=(
+            f"{len(today)} jobs were started for {facts.day} and the policy allows "
+            f"{policy.max_jobs_per_day}: the {kind} is held."
+        ),
+    )
+    return Stop("hold", reason)
+
+
+def _impossible(kind: JobAction, facts: DayFacts, methods: Mapping[str, str]) -> Stop | None:
+    if not methods.get(kind):
+        words = f"No method is configured for {kind} (jobs.{kind}.method): a person must look."
+        return Stop("investigate", Reason(fact=f"jobs.{kind}.method", value="none",
+                                          rule="a job needs a method", threshold="a method",
+                                          words=words))  # fmt: skip
+    if kind == "compress" and facts.champion_format not in (None, "safetensors"):
+        reason = Reason(
+            fact="champion_format",
+            value=str(facts.champion_format),
+            rule="a compressed model is not compressed again",
+            threshold="safetensors",
+            words=(
+                f"Champion {facts.champion_version} is compressed already "
+                f"({facts.champion_format}) and that was not enough: a person must look."
+            ),
+        )
+        return Stop("investigate", reason)
+    return None
