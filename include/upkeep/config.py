@@ -95,16 +95,21 @@ def _defaults(folder: Path, files: list[str]) -> tuple[Node | None, ConfigError 
     if DEFAULTS not in files:
         return None, None
     try:
-        return _mapping(read_yaml(folder / DEFAULTS, f"{folder.name}/{DEFAULTS}")), None
+        return _mapping(folder, DEFAULTS), None
     except ConfigError as error:
         return None, error
 
 
-def _mapping(root: Node) -> Node:
+def _mapping(folder: Path, file: str) -> Node:
+    """The nodes of one file: a mapping, without secrets."""
+    root = read_yaml(folder / file, f"{folder.name}/{file}")
     if not isinstance(root.content, dict):
         raise ConfigError(
             str(root.mark), root.plain(), "is not a mapping at the top", "write key: value lines"
         )
+    secrets = _distinct(list(check_secrets(root)))
+    if secrets:
+        raise _with_notes(secrets)
     return root
 
 
@@ -117,7 +122,7 @@ def _read(
 ) -> _Read:
     read = _Read(file)
     try:
-        own = _mapping(read_yaml(folder / file, f"{folder.name}/{file}"))
+        own = _mapping(folder, file)
     except ConfigError as error:
         read.problems.append(error)
         return read
@@ -126,10 +131,8 @@ def _read(
         rule, fix = f"{DEFAULTS} is refused, so no model can be read", f"mend {DEFAULTS}"
         read.problems.append(ConfigError(place(own, ()), file, rule, fix))
         return read
-    read.problems.extend(check_secrets(read.root))
-    if not read.problems:
-        read.spec, problems = _spec(read.root, environ)
-        read.problems.extend(problems)
+    read.spec, problems = _spec(read.root, environ)
+    read.problems.extend(problems)
     return read
 
 

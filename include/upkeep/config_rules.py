@@ -17,6 +17,7 @@ from typing import get_args
 
 from pydantic import ValidationError
 
+from upkeep import measures
 from upkeep.config_fields import errors_of, place, suggestion
 from upkeep.errors import ConfigError
 from upkeep.records import Cause, Direction, Resources
@@ -30,7 +31,7 @@ RESERVED_NAMES = frozenset(
 )
 
 # Every measure that a request log gives, and which way is better (None: as the policy says).
-TRAFFIC_MEASURES: Mapping[str, Direction | None] = {
+OPERATIONAL: Mapping[str, Direction | None] = {
     "requests": None,
     "error_rate": "lower_is_better",
     "latency_p95_ms": "lower_is_better",
@@ -54,7 +55,6 @@ CAUSES_WITHOUT_JOB: Mapping[Cause, tuple[str, ...]] = {
     "unknown": ("hold", "investigate"),
 }
 
-_SLICE = re.compile(r"([a-z0-9_]+)\[.+\]")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _SECRET_KEY = re.compile(
@@ -135,16 +135,15 @@ def check_limits(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[
 def known_measures(spec: ModelSpec) -> dict[str, Direction | None]:
     """The measures that this model's days have, with the direction that is better."""
     computed = (QUALITY_MEASURES[m] for m in spec.quality.measures)
-    return {**TRAFFIC_MEASURES, **dict(computed)}
+    return {**OPERATIONAL, **dict(computed)}
 
 
 def _base_measure(name: str, known: Mapping[str, Direction | None]) -> str | None:
     """``perplexity`` for ``perplexity[code]``; None where no such measure exists."""
-    sliced = _SLICE.fullmatch(name)
-    if sliced is None:
-        return name if name in known else None
-    base = sliced.group(1)
-    return base if base == "share" or (base in known and base not in TRAFFIC_MEASURES) else None
+    base, slice_ = measures.split(name)
+    if not slice_:
+        return base if slice_ is None and base in known else None
+    return base if base == measures.SHARE or (base in known and base not in OPERATIONAL) else None
 
 
 def check_measures(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[ConfigError]:
@@ -169,11 +168,12 @@ def check_measures(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterato
 def _judgement(
     root: Node, name: str, policy: MeasurePolicy, known: Mapping[str, Direction | None]
 ) -> Iterator[ConfigError]:
-    better = known.get(_base_measure(name, known) or "")
+    base = _base_measure(name, known) or ""
+    better = known.get(base)
     if better and policy.direction not in (better, "neither"):
         where = place(root, ("policy", "measures", name, "direction"))
         yield ConfigError(where, policy.direction, f"{name} is {better}", f"write {better}")
-    is_share = name == "error_rate" or name.startswith("share[")
+    is_share = base in ("error_rate", measures.SHARE)
     relative = policy.kind == "relative" and policy.direction != "neither"
     if policy.tolerance > 1 and (relative or is_share):
         where = place(root, ("policy", "measures", name, "tolerance"))

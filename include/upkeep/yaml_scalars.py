@@ -19,6 +19,8 @@ _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+(?:[eE][-+][0-9]+)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
 
+# No text that starts otherwise fits any pattern below.
+_SUSPECT_STARTS = frozenset("+-.0123456789yYnNoOtTfF")
 # Pattern of an unquoted value, what is wrong with it, what to write.
 _TWO_MEANINGS = tuple(
     (re.compile(pattern), rule, fix)
@@ -125,6 +127,8 @@ def _day(text: str, mark: Mark) -> date:
 
 
 def _refuse_two_meanings(text: str, mark: Mark) -> None:
+    if text[0] not in _SUSPECT_STARTS:
+        return
     if _EXPONENT.fullmatch(text):
         rule = "is a text in YAML 1.1 and a number in YAML 1.2"
         refuse(mark, text, rule, f"write {_both_ways(text)}")
