@@ -49,5 +49,6 @@ class Quarantine:
         """Keep ``data`` and why it is here; the same thing twice is kept once."""
         digest = sha256_hex(name.encode("utf-8", "replace") + b"\0" + data)
         self._store.put_if_absent(f"{self._prefix}/{digest}.bin", data)
-        words = canonical_json({"name": name, "reason": reason, "sha256": sha256_hex(data)})
+        shown = name.encode("utf-8", "replace").decode()
+        words = canonical_json({"name": shown, "reason": reason, "sha256": sha256_hex(data)})
         self._store.put_if_absent(f"{self._prefix}/{digest}.json", words)
