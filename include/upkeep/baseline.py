@@ -6,7 +6,7 @@ The arithmetic behind :mod:`upkeep.drift`; its docstring says what is done and a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from statistics import NormalDist, median
 from typing import NamedTuple
@@ -18,11 +18,10 @@ from upkeep.spec import BaselinePolicy, MeasurePolicy, Policy
 ALLOWANCE = 1.0  # the CUSUM is tuned to shifts of two standard deviations
 PRIOR_DAYS = 4.0
 PRIOR_NOISE = 0.25  # of the tolerance: who sets a tolerance means it to lie beyond the noise
-MAD_EFFICIENCY = 0.37  # a MAD of n values knows as much as a deviation of 0.37 n
+WILD = 3.5  # days beyond so many robust deviations tell nothing about ordinary noise
 MEDIAN_VARIANCE = math.pi / 2.0  # of a median of n values: pi/2 * variance / n
 JOIN_NOISE = 2.0  # days up to tolerance + 2 sd join, or the noise would be cut off and shrink
-ALIKE = 3  # days that make a group (champion version, weekday class) with its own centre
-CLASS_DAYS = 2  # days of a weekday class that make its own baseline
+ALIKE = 2  # days of one kind (champion version, weekday class) that have a centre of their own
 VANISHED = 1e-6  # logarithms of a value that fell to 0 stop here
 SATURDAY = 5
 CONFIDENCE = 0.95
@@ -46,6 +45,7 @@ class Judgement(NamedTuple):
     """A day against the baseline: effect and interval in the tolerance's own unit."""
 
     baseline: float
+    days: int
     current: float
     effect: float
     interval: tuple[float, float]
@@ -59,6 +59,7 @@ class _Score(NamedTuple):
     """A day's deviation, noise and normal score, on the scale of the chart."""
 
     centre: float
+    days: int
     deviation: float
     noise: float
     df: float
@@ -123,6 +124,7 @@ class Chart:
             state, note = "watch", "too few days of this weekday class to judge by"
         return Judgement(
             baseline=self._raw(score.centre),
+            days=score.days,
             current=point.value,
             effect=self._effect(point.value, score.centre),
             interval=(self._shift(ends[0]), self._shift(ends[1])),
@@ -178,23 +180,33 @@ class Chart:
     def _centre(self, point: Point) -> tuple[float, int, bool]:
         """Median of the days to compare with, how many they are, and whether they are alike."""
         alike = [p for p in self._joined if not self._weekly or p.weekend == point.weekend]
-        at_home = len(alike) >= CLASS_DAYS
+        at_home = len(alike) >= ALIKE
         days = alike if at_home else self._joined
         return median(self._scaled(p.value) for p in days), len(days), at_home
 
     def _noise(self) -> tuple[float, float]:
-        """Day-to-day standard deviation and its degrees of freedom, moderated by the prior."""
-        groups: dict[object, list[float]] = {}
+        """Day-to-day standard deviation and its degrees of freedom.
+
+        Over the days' distances from the median of their kind (champion version, or weekday
+        class), without those that the MAD calls wild. The prior only ever makes it larger.
+        """
+        kinds: dict[object, list[float]] = {}
         for point in self._joined:
             kind = point.weekend if self._weekly else point.version
-            groups.setdefault(kind, []).append(self._scaled(point.value))
-        everyone = median(x for group in groups.values() for x in group)
-        rest = [x - c for g in groups.values() for c in [_own(g, everyone)] for x in g]
-        seen = MAD_EFFICIENCY * max(1.0, len(rest) - len(groups))
-        _, scale = stats.robust_location_scale(rest)
+            kinds.setdefault(kind, []).append(self._scaled(point.value))
+        alike = [days for days in kinds.values() if len(days) >= ALIKE]
+        rest = [x - median(days) for days in alike for x in days]
         prior = PRIOR_NOISE * self._tolerance
-        variance = (PRIOR_DAYS * prior**2 + seen * scale**2) / (PRIOR_DAYS + seen)
-        return math.sqrt(variance), PRIOR_DAYS + seen
+        if not rest:
+            return prior, PRIOR_DAYS
+        centre, scale = stats.robust_location_scale(rest, floor=prior)
+        kept = [x for x in rest if abs(x - centre) <= WILD * scale]
+        seen = max(1.0, float(len(kept) - len(alike)))
+        variance = math.fsum(x * x for x in kept) / seen
+        if variance > prior**2:
+            return math.sqrt(variance), seen
+        moderated = (PRIOR_DAYS * prior**2 + seen * variance) / (PRIOR_DAYS + seen)
+        return math.sqrt(moderated), PRIOR_DAYS + seen
 
     def _score(self, point: Point) -> _Score:
         centre, n, at_home = self._centre(point)
@@ -204,9 +216,8 @@ class Chart:
         noise = math.sqrt(noise**2 * (1.0 + MEDIAN_VARIANCE / n) + extra)
         least = self._raw(centre) * VANISHED if self._relative else -math.inf
         deviation = self._scaled(max(point.value, least)) - centre
-        return _Score(
-            centre, deviation, noise, df, stats.normal_score(deviation / noise, df), at_home
-        )
+        score = stats.normal_score(deviation / noise, df)
+        return _Score(centre, n, deviation, noise, df, score, at_home)
 
     # ------------------------------------------------------------ evidence and state
 
@@ -238,7 +249,3 @@ class Chart:
         if beyond and proven:
             return "drifted"
         return "watch" if beyond or proven else "stable"
-
-
-def _own(group: Sequence[float], everyone: float) -> float:
-    return median(group) if len(group) >= ALIKE else everyone

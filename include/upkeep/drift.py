@@ -11,11 +11,12 @@ measure is ``drifted`` only if both hold:
   ``false_alarm_days`` fault-free days (threshold: Siegmund 1985).
 
 Baseline: median of the last ``baseline.days`` trusted days that joined it, in logarithms for
-relative tolerances. The noise is their MAD within a champion version, moderated by a prior that
-is worth four days and expects a quarter of the tolerance (Smyth 2004), so that five quiet days
-do not promise silence. A day's score is its deviation over this noise, turned from Student's t
-to a normal score (Quesenberry 1991). A day outside the tolerance on the harmful side does not
-join: a bad level never becomes normal. Measures with direction ``neither`` follow what comes.
+relative tolerances. Noise: their standard deviation within a champion version, without what the
+MAD calls wild (Hampel 1974); a prior that is worth four days and expects a quarter of the
+tolerance (Smyth 2004) may make it larger, so that five quiet days do not promise silence. A
+day's score is its deviation over this noise, turned from Student's t to a normal score
+(Quesenberry 1991). A day outside the tolerance on the harmful side does not join: a bad level
+never becomes normal. Measures with direction ``neither`` follow what comes.
 """
 
 from __future__ import annotations
@@ -156,19 +157,19 @@ def _judged(name: str, rule: MeasurePolicy, chart: Chart, judged: Judgement) -> 
         tolerance_kind=rule.kind,
         direction=rule.direction,
         evidence=judged.evidence,
-        baseline_days=chart.days,
+        baseline_days=judged.days,
         state=judged.state,
-        words=_words(name, rule, chart, judged),
+        words=_words(name, rule, chart.threshold, judged),
     )
 
 
-def _words(name: str, rule: MeasurePolicy, chart: Chart, judged: Judgement) -> str:
+def _words(name: str, rule: MeasurePolicy, threshold: float, judged: Judgement) -> str:
     relative = rule.kind == "relative"
     change = f"{judged.effect:+.1%}" if relative else f"{judged.effect:+.4g}"
     low, high = judged.allowed
     text = (
         f"{name} {judged.current:.4g} against {judged.baseline:.4g} "
-        f"(median of {chart.days} days): {change}, allowed {low:.4g} to {high:.4g}; "
-        f"evidence {judged.evidence:.1f}, needed {chart.threshold:.1f}"
+        f"(median of {judged.days} days): {change}, allowed {low:.4g} to {high:.4g}; "
+        f"evidence {judged.evidence:.1f}, needed {threshold:.1f}"
     )
     return f"{text}; {judged.note}" if judged.note else text
