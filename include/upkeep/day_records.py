@@ -1,0 +1,180 @@
+"""Everything that the store holds about one model's day, read for those who show it.
+
+Samples are not among it: texts of users stay in the store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+from typing import Any, Protocol
+
+from upkeep.records import (
+    Approval,
+    Benchmark,
+    Candidate,
+    DailyMetrics,
+    DayFacts,
+    Decision,
+    Diagnosis,
+    Drift,
+    Evaluation,
+    GateResult,
+    JobSpec,
+    LedgerEntry,
+    Override,
+    ValidationResult,
+    canonical_json,
+    sha256_hex,
+)
+from upkeep.sealed import R, unseal
+
+JOB_KINDS = ("compress", "retrain")
+GX_DOCUMENT = "great-expectations.json"
+DAY_STEPS = (
+    *("open", "metrics", "validation", "quality", "facts"),
+    *("drift", "diagnosis", "decision", "override"),
+)
+JOB_STEPS = ("job", "candidate", "benchmark", "gate", "approval", "promotion")
+
+
+class Records(Protocol):
+    """What is asked of a store here; see :class:`upkeep.store.Store`."""
+
+    def get(self, key: str) -> bytes | None:
+        """The bytes under ``key``, or None."""
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Write once; False if ``key`` exists."""
+
+    def get_versioned(self, key: str) -> tuple[bytes, str] | None:
+        """The bytes under ``key`` with their etag, or None."""
+
+    def replace(self, key: str, data: bytes, etag: str | None) -> bool:
+        """Compare-and-swap."""
+
+    def list(self, prefix: str) -> list[str]:
+        """All keys below ``prefix``, sorted."""
+
+
+@dataclass(frozen=True)
+class JobRecords:
+    """The records of one job of the day, and their stored bytes by file name."""
+
+    kind: str
+    job: JobSpec | None
+    candidate: Candidate | None
+    benchmark: Benchmark | None
+    gate: GateResult | None
+    approval: Approval | None
+    promotion: LedgerEntry | None
+    files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class DayRecords:
+    """The records of one day; ``None`` where a step has not happened.
+
+    ``opened`` is the day's snapshot as JSON; ``files`` are the stored bytes by file name.
+    """
+
+    model: str
+    day: date
+    revision: int
+    opened: Mapping[str, Any]
+    metrics: DailyMetrics | None
+    validation: ValidationResult | None
+    quality: Evaluation | None
+    facts: DayFacts | None
+    drift: Drift | None
+    diagnosis: Diagnosis | None
+    decision: Decision | None
+    override: Override | None
+    jobs: tuple[JobRecords, ...]
+    gx_document: bytes | None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def champion(self) -> str | None:
+        """The version that was champion when the day was decided."""
+        known = (self.decision, self.facts)
+        return next((k.champion_version for k in known if k and k.champion_version), None)
+
+    def digest(self) -> str:
+        """Identity of all of it: equal where nothing was added since."""
+        parts = [*self.files.items(), (GX_DOCUMENT, self.gx_document or b"")]
+        for job in self.jobs:
+            parts += [(f"{job.kind}/{name}", data) for name, data in job.files.items()]
+        return sha256_hex(canonical_json(sorted((name, sha256_hex(data)) for name, data in parts)))
+
+
+@dataclass(frozen=True)
+class Page:
+    """What people read about a day: notes in Markdown, and files by artifact name.
+
+    ``job_notes`` has one note for each kind of job that the day had.
+    """
+
+    note: str
+    job_notes: Mapping[str, str]
+    files: Mapping[str, bytes]
+
+
+def read_day(store: Records, model: str, day: date, revision: int = 1) -> DayRecords:
+    """Read a day from the store; CorruptRecord if one of its records is not what was written."""
+    prefix = f"{model}/{day.isoformat()}/r{revision}"
+    files = _files(store, prefix, DAY_STEPS)
+    read = partial(_record, prefix, files)
+    return DayRecords(
+        model=model,
+        day=day,
+        revision=revision,
+        opened=_snapshot(files.get("open.json")),
+        metrics=read("metrics", DailyMetrics),
+        validation=read("validation", ValidationResult),
+        quality=read("quality", Evaluation),
+        facts=read("facts", DayFacts),
+        drift=read("drift", Drift),
+        diagnosis=read("diagnosis", Diagnosis),
+        decision=read("decision", Decision),
+        override=read("override", Override),
+        jobs=tuple(job for kind in JOB_KINDS if (job := _job(store, prefix, kind)) is not None),
+        gx_document=store.get(f"{prefix}/{GX_DOCUMENT}"),
+        files=files,
+    )
+
+
+def _job(store: Records, day_prefix: str, kind: str) -> JobRecords | None:
+    prefix = f"{day_prefix}/{kind}"
+    files = _files(store, prefix, JOB_STEPS)
+    read: Callable[..., Any] = partial(_record, prefix, files)
+    if not files:
+        return None
+    return JobRecords(
+        kind=kind,
+        job=read("job", JobSpec),
+        candidate=read("candidate", Candidate),
+        benchmark=read("benchmark", Benchmark),
+        gate=read("gate", GateResult),
+        approval=read("approval", Approval),
+        promotion=read("promotion", LedgerEntry),
+        files=files,
+    )
+
+
+def _files(store: Records, prefix: str, steps: tuple[str, ...]) -> dict[str, bytes]:
+    found = ((f"{step}.json", store.get(f"{prefix}/{step}.json")) for step in steps)
+    return {name: data for name, data in found if data is not None}
+
+
+def _record(prefix: str, files: Mapping[str, bytes], step: str, cls: type[R]) -> R | None:
+    data = files.get(f"{step}.json")
+    return None if data is None else unseal(f"{prefix}/{step}.json", data, cls)
+
+
+def _snapshot(data: bytes | None) -> dict[str, Any]:
+    record = json.loads(data).get("record", {}) if data is not None else {}
+    return dict(record)

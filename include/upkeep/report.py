@@ -1,0 +1,147 @@
+"""The day in words: the note of its MLflow run, and the page with its plots. Pure.
+
+Whatever came from outside (slice names, file names, notes of people) is escaped for where it
+stands; equal records give equal bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from upkeep.day_records import DayRecords, JobRecords, Page
+from upkeep.projection import outcome_of
+from upkeep.records import DriftResult
+from upkeep.report_chart import svg
+from upkeep.report_page import html, series_of
+from upkeep.report_words import change, effect_words, number, tolerance
+
+MAX_NOTE_CHARS = 4_500
+MAX_WORDS_CHARS = 400
+MAX_ROWS = 12
+STATES = ("drifted", "unknown", "watch", "improved", "stable")
+_MARKDOWN = re.compile(r"([\\`*\[\]|#~])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+
+
+def present(records: DayRecords) -> Page:
+    """The notes and the files that people read about a day."""
+    plots = {f"plots/{name}.svg": svg(series).encode() for name, series in series_of(records)}
+    return Page(
+        note=note(records),
+        job_notes={job.kind: job_note(job) for job in records.jobs},
+        files={"report.html": html(records), **plots},
+    )
+
+
+def plain(text: str) -> str:
+    """Text from outside, for Markdown: one line, no markup, no HTML, no link, not endless."""
+    line = _CONTROL.sub(" ", text).strip()
+    line = line if len(line) <= MAX_WORDS_CHARS else line[: MAX_WORDS_CHARS - 1] + "…"
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\1", line).replace("://", ":&#8203;//")
+
+
+def note(records: DayRecords) -> str:
+    """The day's note in Markdown: what was decided, why, with numbers, and what came of it."""
+    parts = ["\n".join(_headline(records)), *_why(records), *_outcomes(records), *_drifts(records)]
+    parts += [*_data(records), "Charts and every detail: artifact `report.html`."]
+    return _whole_parts(parts)
+
+
+def _whole_parts(parts: Iterable[str]) -> str:
+    """As many parts as fit, none of them cut in the middle."""
+    kept: list[str] = []
+    for part in parts:
+        if sum(map(len, kept)) + len(part) + 2 * len(kept) <= MAX_NOTE_CHARS:
+            kept.append(part)
+    return "\n\n".join(kept)
+
+
+def _headline(records: DayRecords) -> Iterator[str]:
+    decision, order = records.decision, records.override
+    if decision is None:
+        yield "### not decided yet"
+    else:
+        yield f"### {decision.action}: {decision.cause.replace('_', ' ')}"
+    if order is not None:
+        yield f"**{plain(order.by)} ordered {order.action}**: {plain(order.note)}"
+    champion = f"champion version {plain(records.champion)}" if records.champion else "no champion"
+    policy = f", policy {plain(decision.policy_version)}" if decision else ""
+    yield f"{records.model}, {records.day.isoformat()}, {champion}{policy}"
+
+
+def _why(records: DayRecords) -> Iterator[str]:
+    reasons = records.decision.reasons if records.decision else ()
+    if reasons:
+        yield "\n".join(f"- {plain(reason.words)}" for reason in reasons[:MAX_ROWS])
+
+
+def _outcomes(records: DayRecords) -> Iterator[str]:
+    for job in records.jobs:
+        method = f" ({plain(job.job.method)})" if job.job else ""
+        yield f"**{job.kind}{method}: {plain(outcome_of(job))}.** {_gate_words(job)}"
+
+
+def _gate_words(job: JobRecords) -> str:
+    if job.gate is None:
+        return ""
+    failed = [row for row in job.gate.rows if not row.passed]
+    if failed:
+        return "Not passed: " + "; ".join(plain(row.words) for row in failed)
+    return f"All {len(job.gate.rows)} checks passed."
+
+
+def _drifts(records: DayRecords) -> Iterator[str]:
+    results = records.drift.results if records.drift else ()
+    if results:
+        ordered = sorted(results, key=lambda r: (STATES.index(r.state), r.slice is not None))
+        head = "| measure | day | baseline | change | tolerance | state |"
+        yield "\n".join([head, "|---|--:|--:|--:|--:|---|", *(_drift_row(r) for r in ordered[:MAX_ROWS])])
+
+
+def _drift_row(result: DriftResult) -> str:
+    state = f"**{result.state}**" if result.state in ("drifted", "improved") else result.state
+    cells = (
+        *(plain(result.measure), number(result.current), number(result.baseline)),
+        *(change(result), tolerance(result), state),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _data(records: DayRecords) -> Iterator[str]:
+    checked, metrics = records.validation, records.metrics
+    if checked is not None:
+        trust = "trusted" if checked.trusted else "**not trusted**"
+        yield f"Data: {trust}, {checked.coverage:.0%} of the day covered" + (
+            f", {metrics.rows_quarantined:,} of {metrics.rows_read:,} rows set aside."
+            if metrics
+            else "."
+        )
+        if checked.failures:
+            yield "\n".join(f"- {plain(f.words)}" for f in checked.failures[:MAX_ROWS])
+
+
+def job_note(job: JobRecords) -> str:
+    """The note of a job's run: what was made from what, and every check of the gate."""
+    parts = [f"### {job.kind}: {plain(outcome_of(job))}"]
+    if job.candidate is not None:
+        made = job.candidate
+        parts.append(
+            f"{plain(made.method)} of version {plain(made.parent_version)} to {made.format}, "
+            f"{made.folder.size_bytes / 1e6:,.1f} MB"
+        )
+    if job.approval is not None:
+        answer = "approved" if job.approval.approved else "refused"
+        parts.append(f"{answer} by {plain(job.approval.by)}: {plain(job.approval.note)}")
+    if job.gate is not None:
+        head = "| check | champion | candidate | effect | margin | |\n|---|--:|--:|--:|--:|---|"
+        rows = [
+            f"| {plain(r.check)} | {number(r.champion)} | {number(r.candidate)} | "
+            f"{effect_words(r.effect, r.interval)} | {number(r.margin)} | "
+            f"{'passed' if r.passed else '**failed**'} |"
+            for r in job.gate.rows
+        ]
+        parts.append("\n".join([head, *rows]))
+        parts += [f"- {plain(row.words)}" for row in job.gate.rows if not row.passed]
+    return _whole_parts(parts)

@@ -1,0 +1,67 @@
+"""Numbers and names as people read them, the same in the note, the page and the charts. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from upkeep.records import DriftResult, Interval
+
+FIGURES = 3
+SMALLEST_EXPONENT = -4
+LABELS = {
+    "requests": "Requests",
+    "error_rate": "Error rate",
+    "latency_p95_ms": "Latency p95, ms",
+    "ttft_p95_ms": "Time to first token p95, ms",
+    "tokens_out_per_s": "Tokens out per second",
+    "cost_usd_per_1k": "Cost per 1,000 generations, USD",
+    "price_usd_per_hour": "Price of the machine, USD per hour",
+    "prompt_chars_mean": "Prompt length, characters",
+    "perplexity": "Perplexity",
+    "bleu": "BLEU",
+    "rouge_l": "ROUGE-L",
+}
+
+
+def label(measure: str) -> str:
+    """A measure's name for people; an unknown one keeps its own."""
+    parent, bracket, rest = measure.partition("[")
+    return LABELS.get(parent, parent) + bracket + rest
+
+
+def number(value: float | None) -> str:
+    """A number as people read it: three figures, thousands separated.
+
+    >>> number(12345.678), number(0.04321), number(None)
+    ('12,346', '0.0432', 'not known')
+    """
+    if value is None:
+        return "not known"
+    if value == int(value):
+        return f"{int(value):,}"
+    exponent = math.floor(math.log10(abs(value)))
+    if exponent < SMALLEST_EXPONENT:
+        return f"{value:.2g}"
+    return f"{value:,.{max(0, FIGURES - 1 - exponent)}f}"
+
+
+def change(result: DriftResult) -> str:
+    """The effect as people read it: per cent of the baseline, or the measure's unit."""
+    if result.effect is None:
+        return "not known"
+    if result.tolerance_kind == "relative":
+        return f"{result.effect:+.1%}"
+    return f"{'+' if result.effect >= 0 else ''}{number(result.effect)}"
+
+
+def tolerance(result: DriftResult) -> str:
+    """The tolerance in the same unit as :func:`change`."""
+    relative = result.tolerance_kind == "relative"
+    return f"{result.tolerance:.0%}" if relative else number(result.tolerance)
+
+
+def effect_words(effect: float | None, interval: Interval | None) -> str:
+    """An effect with its interval."""
+    if interval is None:
+        return number(effect)
+    return f"{number(effect)} ({number(interval.low)} to {number(interval.high)})"

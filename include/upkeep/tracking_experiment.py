@@ -1,0 +1,81 @@
+"""The experiment of a model, and how MLflow's page of it shows the days.
+
+MLflow's list of runs shows no tags until somebody picks them. A *shared view* picks them: it is an
+experiment tag that the page reads when its address names it, so the experiment's description
+links to it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from upkeep.errors import TrackingError
+from upkeep.tracking_client import Mlflow, Refused
+
+VIEW = "days"
+COLUMNS = (
+    *("tags.`upkeep.action`", "tags.`upkeep.cause`", "tags.`upkeep.champion`"),
+    *("tags.`upkeep.drifted`", "tags.`upkeep.outcome`"),
+    *("metrics.`perplexity`", "metrics.`cost_usd_per_1k`", "metrics.`latency_p95_ms`"),
+    *("metrics.`requests`", "metrics.`coverage`"),
+)
+
+
+def experiment_name(model: str) -> str:
+    """The name of a model's experiment."""
+    return f"upkeep/{model}"
+
+
+def ensure_experiment(mlflow: Mlflow, model: str) -> str:
+    """The id of the model's experiment, made if there is none."""
+    name = experiment_name(model)
+    found = mlflow.call("get_experiment_by_name", name)
+    if found is None:
+        found = _create(mlflow, name)
+    if found.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"MLflow at {mlflow.uri}: experiment {name} is deleted; bring it back: "
+            f"mlflow experiments restore --experiment-id {found.experiment_id}"
+        )
+    return str(found.experiment_id)
+
+
+def _create(mlflow: Mlflow, name: str) -> Any:
+    try:
+        mlflow.call("create_experiment", name, tags={"mlflow.experimentKind": KIND})
+    except Refused as refused:
+        if refused.code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return mlflow.call("get_experiment_by_name", name)
+
+
+KIND = "custom_model_development"
+
+
+def describe_experiment(mlflow: Mlflow, experiment_id: str, model: str, timeline_id: str) -> None:
+    """Write the experiment's description and its view of the days, where they differ."""
+    known = mlflow.call("get_experiment", experiment_id).tags
+    for name, value in _tags(experiment_id, model, timeline_id).items():
+        if known.get(name) != value:
+            mlflow.call("set_experiment_tag", experiment_id, name, value)
+
+
+def _tags(experiment_id: str, model: str, timeline_id: str) -> dict[str, str]:
+    here = f"#/experiments/{experiment_id}"
+    view = {
+        "selectedColumns": list(COLUMNS),
+        "orderByKey": "attributes.`Created`",
+        "orderByAsc": False,
+        "searchFilter": "",
+    }
+    return {
+        "mlflow.sharedViewState." + VIEW: json.dumps(view),
+        "mlflow.note.content": (
+            f"**{model}**: one run a day. "
+            f"[Days with their decisions]({here}/runs?viewStateShareKey={VIEW}) · "
+            f"[Timeline]({here}/runs/{timeline_id}/model-metrics) · "
+            f"[Versions](#/models/{model})\n\n"
+            "Filter: `tags.upkeep.action = 'retrain'`."
+        ),
+    }
