@@ -63,7 +63,8 @@ class Lease:
         """Take the lease ``name`` for ``ttl_s`` seconds; LeaseHeld if another owner lives.
 
         Taken over at once: a lease of the same owner (its earlier try), an expired or released
-        one, and one of ``cli:<host>:<pid>`` on this host whose process is gone.
+        one, and one of ``cli:<host>:<pid>`` or ``process:<host>:<pid>:<any>`` on this host
+        whose process is gone.
         """
         for _ in range(ATTEMPTS):
             found = _read(store, name)
@@ -167,6 +168,6 @@ def _may_take(held: LeaseState, owner: str, now: float) -> bool:
 
 def _process_is_gone(owner: str) -> bool:
     match owner.split(":"):
-        case ["cli", host, pid] if host == socket.gethostname() and pid.isdigit():
+        case ["cli" | "process", host, pid, *_] if host == socket.gethostname() and pid.isdigit():
             return not psutil.pid_exists(int(pid))
     return False

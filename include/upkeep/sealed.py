@@ -52,6 +52,11 @@ def unseal(key: str, data: bytes, cls: type[R]) -> R:
         raise CorruptRecord(f"{key}: not a {cls.__name__}: {place}: {first['msg']}") from error
 
 
+def sealed_digest(key: str, data: bytes) -> str:
+    """The SHA-256 that an envelope states for its record; what chains of records link by."""
+    return str(_envelope(key, data)["sha256"])
+
+
 def _checked_body(key: str, data: bytes, schema: str) -> Any:
     envelope = _envelope(key, data)
     if envelope["schema"] != schema:
