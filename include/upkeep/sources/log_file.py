@@ -52,12 +52,12 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def measure(file: BinaryIO) -> tuple[int, int, str]:
-    """Bytes, line ends and SHA-256 of the rest of a file."""
-    size, ends, digest = 0, 0, hashlib.sha256()
+    """Bytes, lines and SHA-256 of the rest of a file; a last line without an end counts too."""
+    size, ends, last, digest = 0, 0, b"\n", hashlib.sha256()
     while chunk := file.read(CHUNK_BYTES):
-        size, ends = size + len(chunk), ends + chunk.count(b"\n")
+        size, ends, last = size + len(chunk), ends + chunk.count(b"\n"), chunk[-1:]
         digest.update(chunk)
-    return size, ends, digest.hexdigest()
+    return size, ends + (last != b"\n"), digest.hexdigest()
 
 
 def lines(file: BinaryIO, limit_bytes: int, digest: Digest) -> Iterator[bytes]:

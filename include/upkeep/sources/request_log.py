@@ -210,14 +210,14 @@ class _FolderReader:
         if manifest is None:
             empty = os.fstat(file.fileno()).st_size == 0
             return ("is empty", 0) if empty else None
-        size, ends, sha256 = measure(file)
+        size, count, sha256 = measure(file)
         file.seek(0)
         entry = manifest.files.get(name)
         if entry is None:
-            return "is not in its manifest", ends
-        if size != entry.size_bytes:
-            return f"differs from its manifest ({size} bytes, not {entry.size_bytes})", ends
-        return None if sha256 == entry.sha256 else ("differs from its manifest (SHA-256)", ends)
+            return "is not in its manifest", count
+        if size < entry.size_bytes:
+            return f"is cut off ({size} of {entry.size_bytes} bytes)", count
+        return None if sha256 == entry.sha256 else ("differs from its manifest", count)
 
     def _read_rows(self, name: str, file: BinaryIO, sha256: str | None) -> bool:
         """Add the file's rows up; whether each of its lines is JSON text and none is cut off."""
