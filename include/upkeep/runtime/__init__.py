@@ -12,23 +12,19 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from upkeep.errors import ArtifactError, ParamError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    Ids = NDArray[np.int64]
-    Logits = NDArray[np.float32]
-
+Ids = NDArray[np.int64]
+Logits = NDArray[np.float32]
 Format = Literal["safetensors", "openvino"]
 
 FORMATS: dict[str, str] = {
@@ -93,7 +89,7 @@ class Runtime(Protocol):
     def nll(self, texts: Sequence[str]) -> list[TextLoss]:
         """Teacher-forced loss of each text, in the order given."""
 
-    def generate(self, prompt: str, max_new_tokens: int) -> Generation:
+    def generate(self, prompt: str, max_new_tokens: int, *, ignore_end: bool = False) -> Generation:
         """Greedy continuation of ``prompt`` by at most ``max_new_tokens`` tokens."""
 
 
@@ -146,17 +142,19 @@ class Decoder:
                 losses[index] = loss
         return losses
 
-    def generate(self, prompt: str, max_new_tokens: int) -> Generation:
+    def generate(self, prompt: str, max_new_tokens: int, *, ignore_end: bool = False) -> Generation:
         """Greedy continuation; of a prompt that is too long the last tokens are kept.
 
-        Raises ParamError unless 1 <= max_new_tokens < context_tokens and the prompt has tokens.
+        ``ignore_end`` goes on after the model's own end of text, so that two models do equal
+        work. Raises ParamError unless 1 <= max_new_tokens < context_tokens and the prompt has
+        tokens.
         """
         started = time.perf_counter()
         ids = self._prompt_ids(prompt, max_new_tokens)
         token = self._graph.begin(np.asarray([ids], dtype=np.int64))
         first = time.perf_counter()
         out: list[int] = []
-        while token not in self._ends:
+        while ignore_end or token not in self._ends:
             out.append(token)
             if len(out) == max_new_tokens:
                 break

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from upkeep.runtime import Ids, Logits
+from upkeep.runtime import Ids, Logits
 
 
 class Graph:

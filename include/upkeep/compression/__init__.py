@@ -1,0 +1,46 @@
+"""Ways to make a champion smaller and faster: one file a family of methods.
+
+Every file has one function ``compress``, a :class:`Compress`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from upkeep.errors import ParamError
+from upkeep.records import Sample
+
+METHODS: dict[str, str] = {
+    "openvino-int4": "upkeep.compression.quantization",
+    "openvino-int8": "upkeep.compression.quantization",
+}
+"""Name in a model's YAML -> the module that does it, imported when used."""
+
+
+class Compress(Protocol):
+    """What each file of this folder offers as ``compress``."""
+
+    def __call__(
+        self,
+        champion: Path,
+        samples: Sequence[Sample],
+        method: str,
+        params: Mapping[str, Any],
+        out: Path,
+    ) -> tuple[dict[str, float], tuple[str, ...]]:
+        """Write a smaller model than ``champion`` into the new folder ``out``.
+
+        Gives measurements (units in their names) and notes for a reviewer. Raises ParamError
+        for params that the method does not have, before anything is read or written.
+        """
+
+
+def compression(method: str) -> Compress:
+    """The function for ``method``; ParamError for a name that is not in ``METHODS``."""
+    if method not in METHODS:
+        raise ParamError("compress.method", method, f"must be one of {sorted(METHODS)}", "correct")
+    found: Compress = import_module(METHODS[method]).compress
+    return found

@@ -1,0 +1,138 @@
+"""How good the texts of a day are: one file a measure, each with formula, source and unit.
+
+Every file has one function ``measure``, a :class:`Measure`. A measure either gives a finite
+score or raises: there is no way to come back without one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
+
+import numpy as np
+
+from upkeep.errors import ArtifactError, ParamError
+from upkeep.records import Direction, Interval, Sample, SliceScore
+from upkeep.runtime import Runtime
+
+__all__ = [
+    "MEASURES",
+    "Measure",
+    "Score",
+    "Settings",
+    "bootstrap",
+    "by_slice",
+    "enough",
+    "finite",
+    "measure",
+    "with_reference",
+]
+
+MEASURES: dict[str, str] = {
+    "bleu": "upkeep.quality.bleu",
+    "perplexity": "upkeep.quality.perplexity",
+    "rouge": "upkeep.quality.rouge",
+}
+"""Name in a model's YAML -> the module that measures it, imported when used."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a measure may be told.
+
+    ``min_samples`` is the fewest samples that give a score; ``confidence`` is the intervals'
+    (0.95 = 95 %); ``resamples`` and ``seed`` drive the bootstrap where there is one.
+    """
+
+    min_samples: int = 20
+    confidence: float = 0.95
+    resamples: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measure's result; ``n`` counts samples, ``signature`` says how it was computed."""
+
+    measure: str
+    score: float
+    interval: Interval | None
+    n: int
+    unit: str
+    direction: Direction
+    signature: str
+    slices: tuple[SliceScore, ...] = ()
+
+
+class Measure(Protocol):
+    """What each file of this folder offers as ``measure``."""
+
+    def __call__(self, runtime: Runtime, samples: Sequence[Sample], settings: Settings) -> Score:
+        """Score one model on ``samples``.
+
+        Raises ParamError where the samples are too few, ArtifactError where the model gives
+        something that is not a finite number.
+        """
+
+
+def measure(name: str) -> Measure:
+    """The measure of this name; ParamError for a name that is not in ``MEASURES``."""
+    if name not in MEASURES:
+        raise ParamError("measures", name, f"must be one of {sorted(MEASURES)}", "correct it")
+    found: Measure = import_module(MEASURES[name]).measure
+    return found
+
+
+def enough(name: str, count: int, settings: Settings, what: str) -> None:
+    """ParamError if fewer than ``min_samples`` of ``what`` are there."""
+    if count < settings.min_samples:
+        raise ParamError(
+            f"{name}: {what}",
+            count,
+            f"are fewer than min_samples = {settings.min_samples}",
+            "collect more, or lower quality.min_samples",
+        )
+
+
+def finite(name: str, where: str, value: float) -> float:
+    """``value`` if it is a finite number, else ArtifactError: an unknown is never a pass."""
+    if not math.isfinite(value):
+        raise ArtifactError(
+            f"{name} of {where}", value, "is not a finite number", "look at the model's weights"
+        )
+    return float(value)
+
+
+def with_reference(name: str, samples: Sequence[Sample], settings: Settings) -> list[Sample]:
+    """The samples whose right answer is known; ParamError if there are too few."""
+    known = [sample for sample in samples if sample.reference]
+    enough(name, len(known), settings, "samples with a reference")
+    return known
+
+
+def by_slice(samples: Sequence[Sample]) -> dict[str, list[int]]:
+    """Positions of the samples of each slice, slices in alphabetical order."""
+    places: dict[str, list[int]] = {}
+    for place, sample in enumerate(samples):
+        places.setdefault(sample.slice, []).append(place)
+    return dict(sorted(places.items()))
+
+
+def bootstrap(
+    n: int, statistic: Callable[[np.ndarray], float], settings: Settings
+) -> Interval | None:
+    """Percentile bootstrap over ``n`` samples (Efron 1979, Annals of Statistics 7).
+
+    ``statistic`` is given an array of ``n`` positions drawn with replacement. The same seed
+    gives the same interval. One sample bounds nothing: None.
+    """
+    if n < 2:  # noqa: PLR2004 - one sample has no spread
+        return None
+    draw = np.random.default_rng(settings.seed)
+    values = [statistic(draw.integers(0, n, n)) for _ in range(settings.resamples)]
+    tail = (1.0 - settings.confidence) / 2.0
+    low, high = np.quantile(values, (tail, 1.0 - tail))
+    return Interval(low=float(low), high=float(high), confidence=settings.confidence)

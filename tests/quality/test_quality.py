@@ -1,0 +1,96 @@
+"""What all measures share: names, slices, the bootstrap, and that nothing unknown passes."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from typing import get_args
+
+import numpy as np
+import pytest
+from fakes.tiny_model import FakeRuntime, make_samples
+from upkeep import quality
+from upkeep.errors import ArtifactError, ParamError
+from upkeep.quality import Settings
+from upkeep.spec import Quality
+
+
+def test_every_name_that_a_yaml_may_hold_has_a_measure() -> None:
+    (allowed,) = get_args(Quality.model_fields["measures"].annotation)[:1]
+    assert sorted(get_args(allowed)) == sorted(quality.MEASURES)
+    for name in quality.MEASURES:
+        assert callable(quality.measure(name))
+
+
+def test_an_unknown_measure_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ParamError, match=r"fid.*\['bleu', 'perplexity', 'rouge'\]"):
+        quality.measure("fid")
+
+
+@pytest.mark.parametrize("name", sorted(quality.MEASURES))
+def test_too_few_samples_are_an_error_that_says_so(name: str) -> None:
+    with pytest.raises(ParamError, match="4: are fewer than min_samples = 5"):
+        quality.measure(name)(FakeRuntime(), make_samples(4), Settings(min_samples=5))
+
+
+@pytest.mark.parametrize("name", ["bleu", "rouge"])
+def test_samples_without_reference_do_not_count(name: str) -> None:
+    samples = make_samples(6)
+    blind = [s.model_copy(update={"reference": ""}) for s in make_samples(30)]
+    settings = Settings(min_samples=5, resamples=100)
+    alone = quality.measure(name)(FakeRuntime(), samples, settings)
+    assert quality.measure(name)(FakeRuntime(), samples + blind, settings) == alone
+    with pytest.raises(ParamError, match="samples with a reference"):
+        quality.measure(name)(FakeRuntime(), blind, settings)
+
+
+@pytest.mark.parametrize("name", sorted(quality.MEASURES))
+def test_a_score_comes_with_interval_number_signature_and_slices(name: str) -> None:
+    samples = make_samples(40)
+    found = quality.measure(name)(FakeRuntime(), samples, Settings(resamples=200))
+    assert found.n == 40
+    assert found.interval is not None
+    assert found.interval.low <= found.score <= found.interval.high
+    assert [(s.name, s.n) for s in found.slices] == [("code", 20), ("docs", 20)]
+    assert found.signature
+    assert found.unit
+
+
+def test_the_bootstrap_covers_the_mean_as_often_as_it_says() -> None:
+    draw = np.random.default_rng(7)
+    hits = 0
+    for trial in range(200):
+        values = draw.normal(5.0, 1.0, 60)
+        found = quality.bootstrap(
+            60, lambda at, v=values: float(v[at].mean()), Settings(resamples=200, seed=trial)
+        )
+        assert found is not None
+        hits += found.low <= 5.0 <= found.high
+    assert 175 <= hits <= 199
+
+
+def test_the_bootstrap_repeats_itself_and_one_sample_bounds_nothing() -> None:
+    values = np.arange(10.0)
+    once, again = (
+        quality.bootstrap(10, lambda at: float(values[at].mean()), Settings(resamples=150))
+        for _ in range(2)
+    )
+    assert once == again
+    assert quality.bootstrap(1, lambda at: 1.0, Settings()) is None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_no_number_is_an_error(value: float) -> None:
+    with pytest.raises(ArtifactError, match="not a finite number"):
+        quality.finite("bleu", "all", value)
+
+
+def test_naming_a_measure_imports_no_other() -> None:
+    code = (
+        "import sys; from upkeep import quality; quality.measure('perplexity')\n"
+        "bad = {'torch', 'sacrebleu', 'rouge_score', 'nltk', 'upkeep.quality.bleu'}\n"
+        "print(sorted(bad & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
