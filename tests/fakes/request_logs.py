@@ -9,7 +9,21 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from upkeep.spec import ModelSpec
+
 ROWS_AN_HOUR = 3
+
+
+def log_spec(*paths: Path | str, max_line_bytes: int = 65_536, **parts: Any) -> ModelSpec:
+    """Give a model's specification whose request logs lie under ``paths``; 1 USD an hour."""
+    source = {"kind": "request_log", "max_line_bytes": max_line_bytes}
+    whole = {
+        "name": "talker",
+        "sources": [source | {"path": str(path)} for path in paths],
+        "prices": [{"since": date(2026, 1, 1), "usd_per_hour": 1.0}],
+        "policy": {"version": "test", "measures": {}, "rules": []},
+    }
+    return ModelSpec.model_validate(whole | parts)
 
 
 def log_row(day: date, hour: int = 0, number: int = 0, **fields: Any) -> dict[str, Any]:
