@@ -8,6 +8,7 @@ latencies, at the day's price an hour.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from hashlib import blake2b
 from heapq import heappop, heappush
-from math import fsum
 from typing import Any
 
 from upkeep.records import DailyMetrics, HourMetrics, Quantiles, Quarantined, Sample, sha256_hex
@@ -39,7 +39,7 @@ def quantiles(values: array[float]) -> Quantiles | None:
     import numpy as np
 
     p50, p90, p95, p99 = np.quantile(np.array(values), (0.5, 0.9, 0.95, 0.99), method="linear")
-    mean = fsum(values) / len(values)
+    mean = math.fsum(values) / len(values)
     return Quantiles(
         p50=float(p50), p90=float(p90), p95=float(p95), p99=float(p99), mean=mean, n=len(values)
     )
@@ -190,7 +190,7 @@ class DayTotals:
 
     def _traffic(self) -> dict[str, Any]:
         latency = self._latency_ms()
-        ok_s = fsum(latency) / 1000
+        ok_s = math.fsum(latency) / 1000
         return {
             "requests": self._status.total(),
             "generation_errors": self._status["generation_error"],
@@ -199,19 +199,19 @@ class DayTotals:
             "tokens_out": self._tokens_out,
             "latency_ms": quantiles(latency),
             "ttft_ms": quantiles(self._ttft_ms),
-            "tokens_out_per_s": self._tokens_out / ok_s if ok_s else None,
-            "prompt_chars_mean": self._prompt_chars / self._prompts if self._prompts else None,
+            "tokens_out_per_s": _ratio(self._tokens_out, ok_s),
+            "prompt_chars_mean": _ratio(self._prompt_chars, self._prompts),
         }
 
     def _cost(self, price_usd_per_hour: float | None) -> dict[str, float | None]:
-        busy_s = fsum([*self._latency_ms(), *self._failed_ms]) / 1000
+        busy_s = math.fsum([*self._latency_ms(), *self._failed_ms]) / 1000
         if price_usd_per_hour is None:
             return {"busy_s": busy_s}
         cost, ok = busy_s / 3600 * price_usd_per_hour, self._status["ok"]
         return {
             "busy_s": busy_s,
             "cost_usd": cost,
-            "cost_usd_per_1k": cost / ok * 1000 if ok else None,
+            "cost_usd_per_1k": _ratio(cost * 1000, ok),
         }
 
     def _latency_ms(self) -> array[float]:
@@ -246,6 +246,12 @@ class DayTotals:
         kept, offered = len(self.samples()), self._samples.offered
         if kept < offered:
             yield f"texts of {kept} of {offered} requests were kept, by hash of their id"
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    """A quotient, or None where it is not a number: over 0, or over next to nothing."""
+    quotient = part / whole if whole else math.inf
+    return quotient if math.isfinite(quotient) else None
 
 
 def _largest(counts: Counter[str]) -> dict[str, int]:
