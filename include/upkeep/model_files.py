@@ -34,11 +34,18 @@ VOCABULARIES = frozenset({"tokenizer.json", "vocab.json", "added_tokens.json"})
 PICKLE = "may hold a pickle, which runs code when it is loaded"
 CODE = "is code; nothing that lies in a model's folder is run"
 ARCHIVE = "is an archive; only the folder itself is read"
-_WHY = {
-    **dict.fromkeys(".bin .pt .pth .pkl .pickle .ckpt .joblib .npy .npz .dill .h5".split(), PICKLE),
-    **dict.fromkeys(".py .pyc .so .pyd .dll .dylib .sh .js .cu .wasm".split(), CODE),
-    **dict.fromkeys(".tar .tgz .gz .bz2 .xz .zst .zip .7z .rar .mar .whl".split(), ARCHIVE),
+WHY: Mapping[str, str] = {
+    suffix: rule
+    for rule, suffixes in (
+        (PICKLE, (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill")),
+        (PICKLE, (".npy", ".npz", ".h5", ".keras")),
+        (CODE, (".py", ".pyc", ".so", ".pyd", ".dll", ".dylib", ".sh", ".js", ".cu", ".wasm")),
+        (ARCHIVE, (".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".zip", ".7z", ".rar", ".whl")),
+    )
+    for suffix in suffixes
 }
+"""Suffixes that people try, with the reason why not."""
+
 CODE_KEYS = frozenset({"auto_map", "custom_pipelines", "custom_generate", "trust_remote_code"})
 
 
@@ -103,7 +110,7 @@ def _check_place(path: Path, file_format: str) -> None:
     if path.is_symlink():
         refuse(path, path.name, "is a link", "give the folder itself")
     if path.is_file():
-        rule = _WHY.get(path.suffix.lower(), "is a file")
+        rule = WHY.get(path.suffix.lower(), "is a file")
         refuse(path, path.name, rule, "give the model's folder, unpacked")
     if not path.is_dir():
         refuse(path, path.name, "is not there", "give the model's folder")
@@ -131,7 +138,7 @@ def _check_name(file: Path, file_format: str, own: frozenset[str]) -> None:
         refuse(file, file.name, "makes the loader load another model", "merge the adapter")
     if file.suffix in own | TEXT_SUFFIXES or file.name in TEXT_NAMES:
         return
-    rule = _WHY.get(suffix, f"is not a file of a {file_format} model")
+    rule = WHY.get(suffix, f"is not a file of a {file_format} model")
     refuse(file, file.name, rule, "remove it; weights are safetensors, ONNX or OpenVINO")
 
 

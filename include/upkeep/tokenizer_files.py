@@ -58,17 +58,15 @@ def _token_ids(file: Path, tokenizer: Any) -> set[int]:
     """The ids of a ``tokenizer.json``: of its vocabulary and of its added tokens."""
     try:
         vocabulary = tokenizer["model"]["vocab"]
-        found = list(range(len(vocabulary))) if isinstance(vocabulary, list) else [
-            *vocabulary.values()
-        ]  # fmt: skip
-        added = {token["id"]: token["content"] for token in tokenizer.get("added_tokens") or []}
+        ordered = isinstance(vocabulary, list)  # Unigram: the place in the list is the id
+        found = list(range(len(vocabulary)) if ordered else vocabulary.values())
+        added = [token["id"] for token in tokenizer.get("added_tokens") or []]
     except (KeyError, TypeError, AttributeError) as error:
         rule = f"is no tokenizer ({type(error).__name__})"
         refuse(file, TOKENIZER, rule, "restore the recorded file")
-    ids = {*found, *added}
-    if not all(type(number) is int for number in ids) or len(set(found)) < len(found):
+    if not all(type(number) is int for number in (*found, *added)) or len(set(found)) < len(found):
         refuse(file, TOKENIZER, "has ids that are no numbers, or twice", "restore the file")
-    return ids
+    return {*found, *added}
 
 
 def _check_ids(file: Path, ids: set[int], size: int) -> None:

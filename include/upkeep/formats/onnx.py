@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ KINDS: Mapping[str, str] = {
     "FLOAT": "F32",
     "FLOAT16": "F16",
     "BFLOAT16": "BF16",
-    "COMPLEX64": "C64",
     "FLOAT8E5M2": "F8_E5M2",
     "FLOAT8E4M3FN": "F8_E4M3",
     "FLOAT8E8M0": "F8_E8M0",
     "FLOAT8E4M3FNUZ": "F8_E4M3FNUZ",
     "FLOAT8E5M2FNUZ": "F8_E5M2FNUZ",
+}
+"""Element types that can be not finite, with their names in ``finite``."""
+
+FINITE = frozenset({"BOOL", "STRING", "FLOAT4E2M1"}) | {
+    f"{sign}INT{bits}" for sign in ("", "U") for bits in (2, 4, 8, 16, 32, 64)
 }
 
 
@@ -50,13 +55,13 @@ def check(folder: Path) -> dict[str, tuple[int, ...]]:
 
 def _read(file: Path) -> Any:
     import onnx
-    from google.protobuf.message import DecodeError
 
+    broken = import_module("google.protobuf.message").DecodeError
     if file.stat().st_size > MAX_GRAPH_BYTES:
         refuse(file, file.stat().st_size, "is larger than protobuf reads", "use external data")
     try:
         model = onnx.load(str(file), load_external_data=False)
-    except (DecodeError, ValueError) as error:
+    except (broken, ValueError) as error:
         refuse(file, file.name, f"is not ONNX ({error})", "restore the recorded file")
     if not model.graph.node:
         refuse(file, file.name, "holds no operator", "restore the recorded file")
@@ -88,29 +93,38 @@ def _tensors(model: Any) -> Iterator[Any]:
             nodes.extend(graph.node)
             continue
         for attribute in nodes.pop().attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
-            graphs += [g for g in (attribute.g, *attribute.graphs) if g.node or g.initializer]
+            graphs += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+            yield from _tensors_of(attribute)
+
+
+def _tensors_of(attribute: Any) -> Iterator[Any]:
+    yield from attribute.tensors
+    if attribute.HasField("t"):
+        yield attribute.t
+    alone = [attribute.sparse_tensor] if attribute.HasField("sparse_tensor") else []
+    for sparse in (*attribute.sparse_tensors, *alone):
+        yield from (sparse.values, sparse.indices)
 
 
 def _check_tensor(file: Path, tensor: Any) -> None:
     import numpy as np
     import onnx
 
-    kind = KINDS.get(onnx.TensorProto.DataType.Name(tensor.data_type))
+    name = onnx.TensorProto.DataType.Name(tensor.data_type)
+    kind = KINDS.get(name)
+    if kind is None and name not in FINITE:
+        refuse(file, tensor.name, f"is of type {name}", "use a type of real numbers")
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         _check_external(file, tensor, kind)
-    elif kind is not None:
-        try:
-            values = onnx.numpy_helper.to_array(tensor)
-        except (ValueError, TypeError) as error:
-            refuse(file, tensor.name, f"is cut off ({error})", "restore the recorded file")
-        real = values.real.astype(np.float64)
-        if np.isnan(real).any() or np.isnan(values.imag.astype(np.float64)).any():
-            refuse(file, tensor.name, "holds a NaN", "export the model again")
-        if np.isposinf(real).any():
-            refuse(file, tensor.name, "holds an infinity", "export the model again")
+        return
+    try:
+        values = onnx.numpy_helper.to_array(tensor)
+    except (ValueError, TypeError) as error:
+        refuse(file, tensor.name, f"is cut off ({error})", "restore the recorded file")
+    if kind is not None:
+        real = values.astype(np.float64)
+        if np.isnan(real).any() or np.isposinf(real).any():
+            refuse(file, tensor.name, "holds a NaN or an infinity", "export the model again")
 
 
 def _check_external(file: Path, tensor: Any, kind: str | None) -> None:

@@ -5,17 +5,16 @@ The XML is read as a stream, without document types, so that no entity is ever e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 from xml.parsers import expat
 
 from upkeep.formats import refuse
-from upkeep.formats.finite import ALWAYS_FINITE, NON_FINITE, first_non_finite
+from upkeep.formats.finite import first_non_finite
 
 SUFFIXES = frozenset({".xml", ".bin"})
 GRAPH = "openvino_model.xml"
-CHUNK_BYTES = 1 << 20
 
 KINDS: Mapping[str, str] = {
     "f64": "F64",
@@ -29,9 +28,9 @@ KINDS: Mapping[str, str] = {
 """Element types that can be not finite, with their names in ``finite``."""
 
 # Integers, truth values, texts, and the 4-bit float, which has no NaN.
-_FINITE = frozenset(
-    "boolean string f4e2m1 nf4 i4 i8 i16 i32 i64 u1 u2 u3 u4 u6 u8 u16 u32 u64".split()
-)
+_FINITE = frozenset({"boolean", "string", "f4e2m1", "nf4"}) | {
+    f"{sign}{bits}" for sign in "iu" for bits in (1, 2, 3, 4, 6, 8, 16, 32, 64)
+}
 
 
 class Constant(NamedTuple):
@@ -71,15 +70,15 @@ def _check_graph(xml: Path, constants: Path) -> None:
             refuse(constants, constant.name, rule, "restore the recorded files")
         if constant.kind in _FINITE:
             continue
-        kind = KINDS.get(constant.kind, "")
-        if kind not in NON_FINITE and kind not in ALWAYS_FINITE:
+        kind = KINDS.get(constant.kind)
+        if kind is None:
             refuse(xml, constant.kind, "is not a known element type", "export the model again")
         at = first_non_finite(constants, kind, constant.start, constant.end, masks=True)
         if at is not None:
             refuse(constants, constant.name, f"value {at} is not a number", "export it again")
 
 
-def read_constants(xml: Path) -> Iterator[Constant]:
+def read_constants(xml: Path) -> list[Constant]:
     """The constants that a graph refers to.
 
     Raises:
@@ -108,13 +107,9 @@ def read_constants(xml: Path) -> Iterator[Constant]:
     parser.StartDoctypeDeclHandler = refuse_document_type
     try:
         with xml.open("rb") as stream:
-            while chunk := stream.read(CHUNK_BYTES):
-                parser.Parse(chunk, False)
-                yield from found
-                found.clear()
-        parser.Parse(b"", True)
+            parser.ParseFile(stream)
     except (expat.ExpatError, KeyError, ValueError) as error:
         refuse(xml, xml.name, f"is not a graph ({error})", "restore the recorded file")
     if roots != ["net"]:
         refuse(xml, roots, "is not a graph: its root is not <net>", "export the model again")
-    yield from found
+    return found
