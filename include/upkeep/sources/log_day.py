@@ -127,6 +127,11 @@ class DayTotals:
         self._count(row)
         self._note(row)
 
+    def note_unknown(self, names: tuple[str, ...]) -> None:
+        """Remember the first few names, in the order of the alphabet, of fields not known."""
+        if names and not self._unknown.issuperset(names):
+            self._unknown = set(sorted(self._unknown.union(names))[: MAX_NAMED_FIELDS + 1])
+
     def _count(self, row: Row) -> None:
         hour = self._hours[row.hour]
         hour.requests += 1
@@ -143,8 +148,7 @@ class DayTotals:
         self._tokens_out += row.tokens_out or 0
 
     def _note(self, row: Row) -> None:
-        if row.unknown and not self._unknown.issuperset(row.unknown):
-            self._unknown = set(sorted(self._unknown.union(row.unknown))[: MAX_NAMED_FIELDS + 1])
+        self.note_unknown(row.unknown)
         if not row.prompt:
             return
         self._prompts += 1

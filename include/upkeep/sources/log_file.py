@@ -11,8 +11,10 @@ from typing import BinaryIO, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from upkeep.records import Count, Sha256
+from upkeep.sources.log_row import BadRow, read_json
 
 CHUNK_BYTES = 2**20
+MANIFEST_BYTES = 2**20
 
 
 class FileEntry(BaseModel):
@@ -30,6 +32,19 @@ class Manifest(BaseModel):
     model_config = ConfigDict(strict=True)
 
     files: dict[str, FileEntry]
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Read a manifest of at most a mebibyte.
+
+    Raises:
+        BadRow: it is longer, or no strict JSON.
+        ValidationError: it has another shape.
+
+    """
+    if len(data) > MANIFEST_BYTES:
+        raise BadRow(f"is longer than {MANIFEST_BYTES} bytes")
+    return Manifest.model_validate(read_json(data))
 
 
 class Digest(Protocol):

@@ -35,12 +35,17 @@ _TIME = re.compile(
 
 
 class BadRow(ValueError):
-    """A row that is set aside; ``parses`` is False where the line is not even JSON text."""
+    """A row that is set aside; ``parses`` is False where the line is not even JSON text.
+
+    ``unknown`` names its fields that a row does not have: where a column was renamed, the
+    reason says what is missing and these say what came instead.
+    """
 
     def __init__(self, reason: str, *, parses: bool = True) -> None:
         """Say why, as a phrase."""
         super().__init__(reason)
         self.reason, self.parses = reason, parses
+        self.unknown: tuple[str, ...] = ()
 
 
 class Row(NamedTuple):
@@ -97,6 +102,15 @@ def parse_row(line: bytes, day: date, slice_field: str) -> Row:
     fields = read_json(line)
     if not isinstance(fields, dict):
         raise BadRow("is not a JSON object")
+    unknown = tuple(sorted(printable(k) for k in fields.keys() - FIELDS - {slice_field}))
+    try:
+        return _row(fields, day, slice_field, unknown)
+    except BadRow as bad:
+        bad.unknown = unknown
+        raise
+
+
+def _row(fields: dict[str, Any], day: date, slice_field: str, unknown: tuple[str, ...]) -> Row:
     status = _text(fields, "status")
     if status not in _STATUSES:
         raise BadRow(f"has a status that is not one of {', '.join(_STATUSES)}")
@@ -114,7 +128,7 @@ def parse_row(line: bytes, day: date, slice_field: str) -> Row:
         prompt=_optional_text(fields, "prompt"),
         completion=_optional_text(fields, "completion"),
         reference=_optional_text(fields, "reference"),
-        unknown=tuple(sorted(printable(k) for k in fields.keys() - FIELDS - {slice_field})),
+        unknown=unknown,
     )
 
 

@@ -26,13 +26,19 @@ from upkeep.errors import ConfigError, SourceError, shown
 from upkeep.records import Quarantined
 from upkeep.sources import Collected, Quarantine
 from upkeep.sources.log_day import DayTotals, Reading
-from upkeep.sources.log_file import Manifest, lines, measure, open_regular
-from upkeep.sources.log_row import BadRow, parse_row, printable, read_json
+from upkeep.sources.log_file import (
+    MANIFEST_BYTES,
+    Manifest,
+    lines,
+    measure,
+    open_regular,
+    parse_manifest,
+)
+from upkeep.sources.log_row import BadRow, parse_row, printable
 from upkeep.spec import ModelSpec, RequestLogSource
 
 MANIFEST = "_complete.json"
 KEPT_BYTES = 4 * 2**20  # of one file, for the quarantine
-MANIFEST_BYTES = 2**20
 MAX_NAMED_LINES = 5
 MAX_NAMED_FILES = 3
 _BOM = b"\xef\xbb\xbf"
@@ -172,8 +178,8 @@ class _FolderReader:
         data = b""
         try:
             with open_regular(self._folder / MANIFEST) as file:
-                data = file.read(MANIFEST_BYTES)
-            return Manifest.model_validate(read_json(data))
+                data = file.read(MANIFEST_BYTES + 1)
+            return parse_manifest(data)
         except (BadRow, OSError, ValidationError):
             self._set_aside(MANIFEST, "is not a manifest, so no file can be told whole", data)
             return None
@@ -231,6 +237,7 @@ class _FolderReader:
             try:
                 self._add(line)
             except BadRow as bad:
+                self._totals.note_unknown(bad.unknown)
                 aside = asides.setdefault(bad.reason, _Aside(self._prefix + name, bad.reason))
                 aside.add_line(number, raw, room)
                 room -= len(raw)
