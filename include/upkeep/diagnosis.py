@@ -195,12 +195,12 @@ def _price(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEviden
     if price is None or price.state != "drifted":
         return
     explained, cost = [price], drift.get("cost_usd_per_1k")
-    words = _said(explained)
-    if cost is not None and cost.state == "drifted":
+    words = price.words
+    if cost is not None and _moved(cost) and (cost.effect or 0.0) > 0.0:
         if _log_change(price) < HALF * _log_change(cost):
             return
-        explained.append(cost)
-        words = f"{_cost_split(drift, cost, price)}; {_said(explained)}"
+        explained += [cost] if cost.state == "drifted" else []
+        words = f"{_cost_split(drift, cost, price)}; {price.words}; {cost.words}"
     yield CauseEvidence(cause="price", score=_share(explained, harmful), words=words)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from statistics import NormalDist, median
 from typing import NamedTuple
 
@@ -135,6 +136,7 @@ def student_t_tail(t: float, df: float) -> float:
     return upper if t >= 0.0 else 1.0 - upper
 
 
+@lru_cache(maxsize=1024)
 def student_t_quantile(confidence: float, df: float) -> float:
     """The t with P(-t < T < t) = ``confidence``; infinite for no degrees of freedom."""
     _check_confidence(confidence)
