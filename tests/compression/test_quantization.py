@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fakes.tiny_model import WORDS, copy_of, tiny_llama, tiny_openvino
+
 from upkeep.compression.quantization import compress
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.runtime import load
@@ -32,12 +33,14 @@ from upkeep.runtime import load
 def test_params_out_of_range_are_refused_before_anything_is_written(
     tmp_path: Path, method: str, params: dict[str, Any], said: str
 ) -> None:
+    """Params out of range are refused before anything is written."""
     with pytest.raises(ParamError, match=said):
         compress(tmp_path / "no-champion", [], method, params, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_eight_bits_leave_a_smaller_folder_that_runs() -> None:
+    """Eight bits leave a smaller folder that runs."""
     names = {path.name for path in tiny_openvino().iterdir()}
     assert {"openvino_model.xml", "openvino_model.bin", "config.json", "tokenizer.json"} <= names
     weights = (tiny_openvino() / "openvino_model.bin").stat().st_size
@@ -45,16 +48,19 @@ def test_eight_bits_leave_a_smaller_folder_that_runs() -> None:
 
 
 def test_the_tokenizer_is_the_champions_own() -> None:
+    """The tokenizer is the champions own."""
     ours, theirs = (folder / "tokenizer.json" for folder in (tiny_openvino(), tiny_llama()))
     assert ours.read_bytes() == theirs.read_bytes()
 
 
 def test_no_path_of_this_machine_is_left_in_the_files() -> None:
+    """No path of this machine is left in the files."""
     for path in tiny_openvino().iterdir():
         assert str(tiny_llama()).encode() not in path.read_bytes(), path.name
 
 
 def test_four_bits_are_measured_noted_and_make_the_same_weights_each_time(tmp_path: Path) -> None:
+    """Four bits are measured noted and make the same weights each time."""
     params = {"group_size": 32, "ratio": 0.8, "sym": True}
     made = [compress(tiny_llama(), [], "openvino-int4", params, tmp_path / n) for n in "ab"]
     measurements, notes = made[0]
@@ -73,6 +79,7 @@ def test_four_bits_are_measured_noted_and_make_the_same_weights_each_time(tmp_pa
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    """A folder that is no model is refused."""
     broken = copy_of(tiny_llama(), tmp_path / "m")
     (broken / "model.safetensors").unlink()
     with pytest.raises(ArtifactError, match="cannot be exported"):

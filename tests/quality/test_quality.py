@@ -10,6 +10,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from fakes.tiny_model import FakeRuntime, make_samples
+
 from upkeep import quality
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.quality import Settings
@@ -17,6 +18,7 @@ from upkeep.spec import Quality
 
 
 def test_every_name_that_a_yaml_may_hold_has_a_measure() -> None:
+    """Every name that a yaml may hold has a measure."""
     (allowed,) = get_args(Quality.model_fields["measures"].annotation)[:1]
     assert sorted(get_args(allowed)) == sorted(quality.MEASURES)
     for name in quality.MEASURES:
@@ -24,18 +26,21 @@ def test_every_name_that_a_yaml_may_hold_has_a_measure() -> None:
 
 
 def test_an_unknown_measure_is_refused_with_the_known_ones() -> None:
+    """An unknown measure is refused with the known ones."""
     with pytest.raises(ParamError, match=r"fid.*\['bleu', 'perplexity', 'rouge'\]"):
         quality.measure("fid")
 
 
 @pytest.mark.parametrize("name", sorted(quality.MEASURES))
 def test_too_few_samples_are_an_error_that_says_so(name: str) -> None:
+    """Too few samples are an error that says so."""
     with pytest.raises(ParamError, match="4: are fewer than min_samples = 5"):
         quality.measure(name)(FakeRuntime(), make_samples(4), Settings(min_samples=5))
 
 
 @pytest.mark.parametrize("name", ["bleu", "rouge"])
 def test_samples_without_reference_do_not_count(name: str) -> None:
+    """Samples without reference do not count."""
     samples = make_samples(6)
     blind = [s.model_copy(update={"reference": ""}) for s in make_samples(30)]
     settings = Settings(min_samples=5, resamples=100)
@@ -47,6 +52,7 @@ def test_samples_without_reference_do_not_count(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(quality.MEASURES))
 def test_a_score_comes_with_interval_number_signature_and_slices(name: str) -> None:
+    """A score comes with interval number signature and slices."""
     samples = make_samples(40)
     found = quality.measure(name)(FakeRuntime(), samples, Settings(resamples=200))
     assert found.n == 40
@@ -58,6 +64,7 @@ def test_a_score_comes_with_interval_number_signature_and_slices(name: str) -> N
 
 
 def test_the_bootstrap_covers_the_mean_as_often_as_it_says() -> None:
+    """The bootstrap covers the mean as often as it says."""
     draw = np.random.default_rng(7)
     hits = 0
     for trial in range(200):
@@ -71,6 +78,7 @@ def test_the_bootstrap_covers_the_mean_as_often_as_it_says() -> None:
 
 
 def test_the_bootstrap_repeats_itself_and_one_sample_bounds_nothing() -> None:
+    """The bootstrap repeats itself and one sample bounds nothing."""
     values = np.arange(10.0)
     once, again = (
         quality.bootstrap(10, lambda at: float(values[at].mean()), Settings(resamples=150))
@@ -82,11 +90,13 @@ def test_the_bootstrap_repeats_itself_and_one_sample_bounds_nothing() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_score_that_is_no_number_is_an_error(value: float) -> None:
+    """A score that is no number is an error."""
     with pytest.raises(ArtifactError, match="not a finite number"):
         quality.finite("bleu", "all", value)
 
 
 def test_naming_a_measure_imports_no_other() -> None:
+    """Naming a measure imports no other."""
     code = (
         "import sys; from upkeep import quality; quality.measure('perplexity')\n"
         "bad = {'torch', 'sacrebleu', 'rouge_score', 'nltk', 'upkeep.quality.bleu'}\n"

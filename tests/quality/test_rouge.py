@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fakes.tiny_model import FakeRuntime, make_samples
+
 from upkeep.quality import Settings
 from upkeep.quality.rouge import compare, measure
 
@@ -31,6 +32,7 @@ def _text(case: dict[str, Any], side: str) -> str:
 
 @pytest.mark.parametrize("case", _cases())
 def test_it_equals_the_perl_script_to_five_decimals(case: dict[str, Any]) -> None:
+    """It equals the perl script to five decimals."""
     (found,) = compare(
         [(_text(case, "target"), _text(case, "prediction"))],
         case["metric"],
@@ -49,6 +51,7 @@ def test_the_longest_common_subsequence_of_words_worked_by_hand() -> None:
 
 
 def test_the_score_is_the_mean_over_samples_in_all_and_a_slice() -> None:
+    """The score is the mean over samples in all and a slice."""
     samples = make_samples(30)
     each = [f.f for f in compare([(s.reference, s.completion) for s in samples])]
     found = measure(FakeRuntime(), samples, QUICK)
@@ -60,6 +63,7 @@ def test_the_score_is_the_mean_over_samples_in_all_and_a_slice() -> None:
 
 
 def test_an_empty_completion_scores_zero_and_counts() -> None:
+    """An empty completion scores zero and counts."""
     samples = make_samples(4)
     silent = samples[0].model_copy(update={"completion": ""})
     found = measure(FakeRuntime(), [silent, *samples[1:]], QUICK)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from fakes.tiny_model import WORDS, copy_of, tiny_llama
+
 from upkeep.errors import ArtifactError
 from upkeep.runtime import load
 
 
 def test_losses_are_the_cross_entropy_of_transformers_itself() -> None:
+    """Losses are the cross entropy of transformers itself."""
     import torch
     from tokenizers import Tokenizer
     from transformers import LlamaForCausalLM
@@ -25,6 +27,7 @@ def test_losses_are_the_cross_entropy_of_transformers_itself() -> None:
 
 
 def test_the_precision_says_float32_and_which_torch() -> None:
+    """The precision says float32 and which torch."""
     import torch
 
     found = load(tiny_llama(), "safetensors").precision
@@ -32,6 +35,7 @@ def test_the_precision_says_float32_and_which_torch() -> None:
 
 
 def test_threads_are_set() -> None:
+    """Threads are set."""
     import torch
 
     before = torch.get_num_threads()
@@ -43,6 +47,7 @@ def test_threads_are_set() -> None:
 
 
 def test_a_missing_weight_is_an_error_and_not_random_numbers(tmp_path: Path) -> None:
+    """A missing weight is an error and not random numbers."""
     from safetensors.numpy import load_file, save_file
 
     broken = copy_of(tiny_llama(), tmp_path / "m")
@@ -54,12 +59,14 @@ def test_a_missing_weight_is_an_error_and_not_random_numbers(tmp_path: Path) -> 
 
 
 def test_weights_of_another_shape_are_an_error(tmp_path: Path) -> None:
+    """Weights of another shape are an error."""
     broken = copy_of(tiny_llama(), tmp_path / "m", intermediate_size=48)
     with pytest.raises(ArtifactError, match="cannot be loaded"):
         load(broken, "safetensors")
 
 
 def test_a_pickle_is_not_read(tmp_path: Path) -> None:
+    """A pickle is not read."""
     import torch
 
     broken = copy_of(tiny_llama(), tmp_path / "m")
@@ -70,6 +77,7 @@ def test_a_pickle_is_not_read(tmp_path: Path) -> None:
 
 
 def test_code_beside_the_weights_is_not_run(tmp_path: Path) -> None:
+    """Code beside the weights is not run."""
     marker = tmp_path / "was-run"
     broken = copy_of(
         tiny_llama(),

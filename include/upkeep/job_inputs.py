@@ -1,0 +1,83 @@
+"""What a job may read: its own file, samples and model folders, each checked before use."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from upkeep.errors import ArtifactError, ParamError
+from upkeep.model_files import check_model_folder, check_room
+from upkeep.records import FileHash, JobSpec, ModelInput, Sample, sha256_hex
+from upkeep.runtime import Runtime, load
+from upkeep.store import Store
+
+log = logging.getLogger("upkeep.worker")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a job may read, checked against its recorded hashes at every reading."""
+
+    job: JobSpec
+    store: Store
+    cache: Path
+
+    def samples(self, role: str) -> list[Sample]:
+        """The samples of a role; ParamError if the job has none, ArtifactError if they changed."""
+        known = self.job.data.get(role)
+        if known is None:
+            raise ParamError(f"data.{role}", sorted(self.job.data), "is missing", "name the file")
+        return parse_samples(known, self.store.get(known.path))
+
+    def folder(self, model: ModelInput) -> Path:
+        """The model's files on this disk, whole, unchanged and harmless; else ArtifactError."""
+        if self.store.root.startswith("s3://"):
+            self.cache.mkdir(parents=True, exist_ok=True)
+            check_room(model.folder, self.cache)
+        path = self.store.local_folder(model.folder, self.cache)
+        check_model_folder(path, model.format)
+        return path
+
+    def runtime(self, model: ModelInput, threads: int | None) -> Runtime:
+        """The model, loaded."""
+        if model.format == "onnx":
+            raise ArtifactError(model.version, "onnx", "cannot be run by this worker", "convert it")
+        started = time.perf_counter()
+        loaded = load(self.folder(model), model.format, threads or self.job.resources.cpus)
+        log.info(
+            "version %s: %s (%.1f s)",
+            model.version,
+            loaded.precision,
+            time.perf_counter() - started,
+        )
+        return loaded
+
+
+def read_job(args: Sequence[str]) -> JobSpec:
+    """The job in the file that the one argument names; ParamError with file:field otherwise."""
+    if len(args) != 1:
+        raise ParamError("arguments", args, "must be one file: JOB.json", "name the job's file")
+    try:
+        return JobSpec.parse(Path(args[0]).read_bytes())
+    except OSError as error:
+        raise ParamError("JOB.json", args[0], f"cannot be read: {error}", "check it") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = f"{args[0]}:{'.'.join(str(part) for part in first['loc'])}"
+        raise ParamError(where, first["input"], first["msg"], "correct the job") from None
+
+
+def parse_samples(known: FileHash, data: bytes | None) -> list[Sample]:
+    """The samples in ``data``; ArtifactError unless it is exactly the recorded file."""
+    if data is None:
+        raise ArtifactError(known.path, None, "is not in the store", "run the day again")
+    if sha256_hex(data) != known.sha256:
+        raise ArtifactError(
+            known.path, sha256_hex(data), f"is not the recorded {known.sha256}", "restore the file"
+        )
+    return [Sample.model_validate_json(line) for line in data.split(b"\n") if line]

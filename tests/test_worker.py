@@ -1,0 +1,469 @@
+"""One job, one result: whatever is repeated, killed or corrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import types
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.tiny_model import make_samples, tiny_llama, tiny_openvino
+
+from upkeep import worker
+from upkeep.errors import ArtifactError, ParamError
+from upkeep.job_inputs import Inputs
+from upkeep.records import (
+    Benchmark,
+    Candidate,
+    Evaluation,
+    JobKind,
+    JobSpec,
+    ModelInput,
+    Sample,
+)
+from upkeep.runtime import load
+from upkeep.samples import put_samples
+from upkeep.store import Store, get_record, open_store
+
+DAY = date(2026, 3, 5)
+PREFIX = "docs-assistant/2026-03-05/r1/jobs"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store on this disk."""
+    return open_store(str(tmp_path / "store"))
+
+
+def model_in(store: Store, file_format: str) -> ModelInput:
+    """A tiny model, put into the store as a version."""
+    source = tiny_openvino() if file_format == "openvino" else tiny_llama()
+    folder = store.put_folder(f"docs-assistant/versions/{file_format}", source)
+    return ModelInput(version=f"v-{file_format}", format=file_format, folder=folder)  # type: ignore[arg-type]
+
+
+def make_job(store: Store, kind: JobKind, **changes: Any) -> JobSpec:
+    """A job that is allowed, on the OpenVINO model unless told otherwise."""
+    evaluation = put_samples(store, f"{PREFIX}/{kind}/evaluation.jsonl", make_samples(24))
+    fields: dict[str, Any] = {
+        "key": f"docs-assistant/2026-03-05/{kind}",
+        "kind": kind,
+        "model": "docs-assistant",
+        "day": DAY,
+        "method": "interleaved",
+        "data": {"evaluation": evaluation},
+        "store_root": store.root,
+        "output_prefix": f"{PREFIX}/{kind}",
+        "resources": {"cpus": 1},
+    } | changes
+    fields["source"] = fields.get("source") or model_in(store, "openvino")
+    return JobSpec.model_validate(fields)
+
+
+def evaluate_job(store: Store, **changes: Any) -> JobSpec:
+    """An evaluation by all three measures."""
+    params = {"measures": ["perplexity", "bleu", "rouge"], "resamples": 100}
+    return make_job(store, "evaluate", **{"params": params} | changes)
+
+
+def run_worker(folder: Path, job: JobSpec, **env: str) -> subprocess.CompletedProcess[str]:
+    """The worker as an engine starts it."""
+    path = folder / "JOB.json"
+    path.write_bytes(job.canonical_bytes())
+    return subprocess.run(
+        [sys.executable, "-m", "upkeep.worker", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"UPKEEP_CACHE": str(folder / "cache")} | env,
+        timeout=300,
+    )
+
+
+def run_here(tmp_path: Path, job: JobSpec) -> worker.Result:
+    """The job in this process, where a refusal is an exception."""
+    return worker.run(job, tmp_path / "cache")
+
+
+# ---------------------------------------------------------------- the program
+
+
+def test_an_evaluation_is_in_the_store_when_the_worker_ends(tmp_path: Path, store: Store) -> None:
+    """An evaluation is in the store when the worker ends."""
+    job = evaluate_job(store)
+    done = run_worker(tmp_path, job)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "perplexity" in done.stdout
+    found = get_record(store, f"{PREFIX}/evaluate/result.json", Evaluation)
+    assert found is not None
+    assert [r.measure for r in found.results] == ["perplexity", "bleu", "rouge_l"]
+    for result in found.results:
+        assert result.model_version == found.model_version == "v-openvino"
+        assert result.evaluation_set_sha256 == job.data["evaluation"].sha256
+        assert (result.day, result.n) == (DAY, 24)
+        assert {s.name for s in result.slices} == {"docs", "code"}
+
+
+def test_a_worker_killed_before_its_result_leaves_none_and_the_next_one_makes_it(
+    tmp_path: Path, store: Store
+) -> None:
+    """A worker killed before its result leaves none and the next one makes it."""
+    job, key = evaluate_job(store), f"{PREFIX}/evaluate/result.json"
+    assert run_worker(tmp_path, job, UPKEEP_CRASH_AT="worker.before_result").returncode == 137
+    assert store.get(key) is None
+    assert run_worker(tmp_path, job).returncode == 0
+    first = store.get(key)
+    shutil.rmtree(Path(store.root) / job.source.folder.prefix)
+    again = run_worker(tmp_path, job)
+    assert again.returncode == 0, "a result that is there needs no model"
+    assert "there already" in again.stdout
+    assert store.get(key) == first
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "Invalid JSON"),
+        ("{}", "JOB.json:key: {}: Field required"),
+        (json.dumps({"kind": "dance"}), "JOB.json:"),
+    ],
+)
+def test_a_job_file_that_is_no_job_ends_with_2_and_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    """A job file that is no job ends with 2 and one line."""
+    path = tmp_path / "JOB.json"
+    path.write_text(text)
+    assert worker.main([str(path)]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("args", [[], ["a", "b"], ["no-such-file.json"]])
+def test_arguments_that_name_no_file_end_with_2(
+    capsys: pytest.CaptureFixture[str], args: list[str]
+) -> None:
+    """Arguments that name no file end with 2."""
+    assert worker.main(args) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_refused_job_ends_with_2_and_leaves_nothing(
+    tmp_path: Path, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A refused job ends with 2 and leaves nothing."""
+    job = evaluate_job(store, params={"measures": ["bleu"], "min_samples": 30})
+    path = tmp_path / "JOB.json"
+    path.write_bytes(job.canonical_bytes())
+    before = store.list("")
+    assert worker.main([str(path)]) == 2
+    assert "24: are fewer than min_samples = 30" in capsys.readouterr().err
+    assert store.list("") == before
+
+
+def test_a_bug_is_not_dressed_up_as_bad_input(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug is not dressed up as bad input."""
+
+    def broken(inputs: Inputs) -> Evaluation:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setitem(worker.KINDS, "evaluate", (Evaluation, broken))
+    path = tmp_path / "JOB.json"
+    path.write_bytes(evaluate_job(store).canonical_bytes())
+    with pytest.raises(ZeroDivisionError):
+        worker.main([str(path)])
+
+
+def test_hubs_and_telemetry_are_off_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Hubs and telemetry are off before anything is read."""
+    for name in worker.OFFLINE:
+        monkeypatch.delenv(name, raising=False)
+    worker.main([])
+    assert os.environ["HF_HUB_OFFLINE"] == os.environ["TRANSFORMERS_OFFLINE"] == "1"
+    assert {k: os.environ[k] for k in worker.OFFLINE} == worker.OFFLINE
+
+
+def test_the_program_is_light_until_it_knows_the_job_and_never_meets_airflow() -> None:
+    """The program is light until it knows the job and never meets airflow."""
+    heavy = ["airflow", "mlflow", "torch", "transformers", "openvino", "nltk", "sacrebleu"]
+    code = f"import sys, upkeep.worker; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"params": {"measures": ["fid"]}}, r"measures: 'fid': must be one of"),
+        ({"params": {"measures": []}}, r"params.measures: \[\]: List should have at least 1"),
+        ({"params": {}}, r"params.measures: .*Field required"),
+        ({"params": {"measures": ["bleu"], "sead": 1}}, r"did you mean seed\?"),
+        ({"params": {"measures": ["bleu"], "seed": "1"}}, r"params.seed: '1'"),
+        ({"data": {}}, r"data.evaluation: \[\]: is missing"),
+    ],
+)
+def test_settings_that_are_not_allowed_are_refused_before_the_model_is_read(
+    tmp_path: Path, store: Store, changes: dict[str, Any], said: str
+) -> None:
+    """Settings that are not allowed are refused before the model is read."""
+    job = evaluate_job(store, **changes)
+    shutil.rmtree(Path(store.root) / job.source.folder.prefix)
+    with pytest.raises(ParamError, match=said):
+        run_here(tmp_path, job)
+
+
+def test_samples_that_changed_since_the_job_was_written_are_refused(
+    tmp_path: Path, store: Store
+) -> None:
+    """Samples that changed since the job was written are refused."""
+    job = evaluate_job(store)
+    path = Path(store.root) / job.data["evaluation"].path
+    path.write_bytes(path.read_bytes().replace(b"loop", b"pool", 1))
+    with pytest.raises(ArtifactError, match=r"evaluation.jsonl.*is not the recorded"):
+        run_here(tmp_path, job)
+    path.unlink()
+    with pytest.raises(ArtifactError, match="is not in the store"):
+        run_here(tmp_path, job)
+
+
+def test_a_flipped_bit_in_the_weights_is_refused(tmp_path: Path, store: Store) -> None:
+    """A flipped bit in the weights is refused."""
+    job = evaluate_job(store)
+    path = Path(store.root) / job.source.folder.prefix / "openvino_model.bin"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ArtifactError, match=r"openvino_model.bin"):
+        run_here(tmp_path, job)
+    assert store.get(f"{PREFIX}/evaluate/result.json") is None
+
+
+def test_a_model_that_this_worker_cannot_run_is_refused(tmp_path: Path, store: Store) -> None:
+    """A model that this worker cannot run is refused."""
+    source = model_in(store, "openvino").model_copy(update={"format": "onnx"})
+    with pytest.raises(ArtifactError, match="onnx"):
+        run_here(tmp_path, evaluate_job(store, source=source))
+
+
+@pytest.mark.parametrize(("kind", "method"), [("compress", "openvino-int8"), ("retrain", "full")])
+def test_a_candidate_is_made_from_full_weights_only(
+    tmp_path: Path, store: Store, kind: JobKind, method: str
+) -> None:
+    """A candidate is made from full weights only."""
+    with pytest.raises(ParamError, match=f"{kind} needs safetensors"):
+        run_here(tmp_path, make_job(store, kind, method=method))
+
+
+@pytest.mark.parametrize(("kind", "method"), [("compress", "gzip"), ("retrain", "lora")])
+def test_an_unknown_method_is_refused(
+    tmp_path: Path, store: Store, kind: JobKind, method: str
+) -> None:
+    """An unknown method is refused."""
+    with pytest.raises(ParamError, match=f"{kind}.method: '{method}'"):
+        run_here(tmp_path, make_job(store, kind, method=method))
+
+
+def test_a_benchmark_needs_a_candidate(tmp_path: Path, store: Store) -> None:
+    """A benchmark needs a candidate."""
+    with pytest.raises(ParamError, match="candidate: None: is missing"):
+        run_here(tmp_path, make_job(store, "benchmark"))
+
+
+# ---------------------------------------------------------------- the kinds
+
+
+def test_at_most_max_samples_are_measured_and_they_are_the_same_each_time(
+    tmp_path: Path, store: Store
+) -> None:
+    """At most max samples are measured and they are the same each time."""
+    params = {"measures": ["perplexity"], "max_samples": 21}
+    first = run_here(tmp_path, evaluate_job(store, params=params))
+    again = run_here(
+        tmp_path, evaluate_job(store, params=params, output_prefix=f"{PREFIX}/evaluate-again")
+    )
+    assert isinstance(first, Evaluation)
+    assert first.results[0].n == 21
+    assert first == again
+
+
+def test_a_compressed_candidate_lies_in_the_store_and_runs(tmp_path: Path, store: Store) -> None:
+    """A compressed candidate lies in the store and runs."""
+    source = model_in(store, "safetensors")
+    job = make_job(store, "compress", method="openvino-int8", source=source)
+    made = run_here(tmp_path, job)
+    assert isinstance(made, Candidate)
+    assert (made.format, made.parent_version, made.job_key) == (
+        "openvino",
+        "v-safetensors",
+        job.key,
+    )
+    assert made.measurements["size_bytes"] == made.folder.size_bytes
+    folder = store.local_folder(made.folder, tmp_path / "cache")
+    assert load(folder, "openvino").nll(["the loop closes"])[0].tokens > 0
+    assert get_record(store, f"{PREFIX}/compress/result.json", Candidate) == made
+
+
+class FakeTraining(types.ModuleType):
+    """Copies the champion and remembers the texts that it was given."""
+
+    def retrain(
+        self,
+        champion: Path,
+        training: Sequence[Sample],
+        evaluation: Sequence[Sample],
+        params: dict[str, Any],
+        out: Path,
+    ) -> dict[str, float]:
+        """See ``upkeep.training.retrain``."""
+        self.training, self.evaluation, self.params = training, evaluation, params
+        shutil.copytree(champion, out, dirs_exist_ok=True)
+        return {"loss": 1.0}
+
+
+@pytest.fixture
+def training(monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
+    """Stands in for ``upkeep.training``, whose own tests train for real."""
+    fake = FakeTraining("upkeep.training")
+    monkeypatch.setitem(sys.modules, "upkeep.training", fake)
+    monkeypatch.setattr("upkeep.training", fake, raising=False)
+    return fake
+
+
+def test_a_retrained_candidate_never_saw_a_prompt_that_is_held_out(
+    tmp_path: Path, store: Store, training: FakeTraining
+) -> None:
+    """A retrained candidate never saw a prompt that is held out."""
+    held_out = make_samples(24)
+    own = [Sample(id=f"t{i}", slice="docs", prompt=f"train {i}") for i in range(5)]
+    texts = put_samples(store, f"{PREFIX}/retrain/training.jsonl", [*own, *held_out[:3]])
+    job = make_job(
+        store,
+        "retrain",
+        method="full",
+        source=model_in(store, "safetensors"),
+        params={"epochs": 1},
+    )
+    job = job.model_copy(update={"data": job.data | {"training": texts}})
+    made = run_here(tmp_path, job)
+    assert isinstance(made, Candidate)
+    assert list(training.training) == own
+    assert list(training.evaluation) == held_out
+    assert training.params == {"epochs": 1}
+    assert (made.kind, made.format, made.measurements) == ("retrain", "safetensors", {"loss": 1.0})
+    assert made.notes[1] == "3 training samples dropped: their prompt is held out"
+
+
+def test_a_worker_killed_after_making_a_model_leaves_no_file_of_it(
+    tmp_path: Path, store: Store, training: FakeTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker killed after making a model leaves no file of it."""
+
+    class Killed(BaseException):
+        pass
+
+    def die(code: int) -> None:
+        raise Killed
+
+    texts = put_samples(store, f"{PREFIX}/retrain/training.jsonl", make_samples(3))
+    job = make_job(store, "retrain", method="full", source=model_in(store, "safetensors"))
+    job = job.model_copy(update={"data": job.data | {"training": texts}})
+    before = store.list("")
+    with monkeypatch.context() as patch:
+        patch.setenv("UPKEEP_CRASH_AT", "worker.before_model")
+        patch.setattr(os, "_exit", die)
+        with pytest.raises(Killed):
+            run_here(tmp_path, job)
+    assert store.list("") == before
+    assert isinstance(run_here(tmp_path, job), Candidate)
+
+
+def test_a_benchmark_pairs_the_two_models_and_says_on_what_machine(
+    tmp_path: Path, store: Store
+) -> None:
+    """A benchmark pairs the two models and says on what machine."""
+    source, candidate = model_in(store, "safetensors"), model_in(store, "openvino")
+    job = make_job(
+        store,
+        "benchmark",
+        source=source,
+        candidate=candidate,
+        params={"rounds": 6, "warmup_rounds": 1, "prompts": 1, "new_tokens": 4},
+    )
+    made = run_here(tmp_path, job)
+    assert isinstance(made, Benchmark)
+    assert made.champion_files_sha256 == source.folder.files_sha256
+    assert made.candidate_files_sha256 == candidate.folder.files_sha256
+    assert made.candidate_size_bytes == candidate.folder.size_bytes
+    assert (len(made.scores[0].sample_ids), len(made.times[0].champion_ms)) == (24, 6)
+    assert min(made.times[0].champion_ms + made.times[0].candidate_ms) > 0.0
+    assert made.machine["threads"] == "1"
+    assert get_record(store, f"{PREFIX}/benchmark/result.json", Benchmark) == made
+
+
+def test_a_second_worker_that_was_slower_adopts_the_first_ones_result(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second worker that was slower adopts the first ones result."""
+    job = evaluate_job(store, params={"measures": ["bleu"], "resamples": 100})
+    meanwhile = run_here(tmp_path / "other", job.model_copy(update={"store_root": store.root}))
+    assert isinstance(meanwhile, Evaluation)
+    late = meanwhile.model_copy(update={"model_version": "made-later"})
+    monkeypatch.setitem(worker.KINDS, "evaluate", (Evaluation, lambda inputs: late))
+    monkeypatch.setattr(worker, "get_record", lambda store, key, cls: None)
+    assert run_here(tmp_path, job) == meanwhile
+
+
+def test_a_retrained_model_of_another_shape_is_refused(
+    tmp_path: Path, store: Store, training: FakeTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A candidate with a weight that the champion does not have never reaches the store."""
+    from safetensors.numpy import load_file, save_file
+
+    def retrain(champion: Path, *args: Any) -> dict[str, float]:
+        out = args[-1]
+        shutil.copytree(champion, out, dirs_exist_ok=True)
+        weights = load_file(out / "model.safetensors")
+        weights["extra"] = weights["model.norm.weight"]
+        save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
+        return {}
+
+    monkeypatch.setattr(training, "retrain", retrain)
+    job = make_job(store, "retrain", method="full", source=model_in(store, "safetensors"))
+    job = job.model_copy(update={"data": job.data | {"training": job.data["evaluation"]}})
+    with pytest.raises(ArtifactError, match="extra"):
+        run_here(tmp_path, job)
+    assert store.list(f"{PREFIX}/retrain/model") == []
+
+
+def test_a_remote_model_that_does_not_fit_the_disk_is_refused_before_it_is_fetched(
+    tmp_path: Path, store: Store
+) -> None:
+    """Free space is asked for first, because a full disk fails in the middle."""
+
+    class RemoteStore:
+        root = "s3://bucket/models"
+
+        def local_folder(self, *args: Any) -> Path:
+            raise AssertionError("fetched")
+
+    job = evaluate_job(store)
+    huge = job.source.folder.files[0].model_copy(update={"size_bytes": 2**60})
+    folder = job.source.folder.model_copy(update={"files": (huge,)})
+    inputs = Inputs(job, RemoteStore(), tmp_path / "cache")  # type: ignore[arg-type]
+    with pytest.raises(ArtifactError, match="does not fit"):
+        inputs.folder(job.source.model_copy(update={"folder": folder}))
