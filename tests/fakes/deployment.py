@@ -1,0 +1,188 @@
+"""A deployment on a temporary folder: the real store and the real steps, a fake engine.
+
+What it does not prove: that a real worker computes what the fake engine makes up. The worker's
+own tests and the ones under the real scheduler do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from fakes.registry import FakeRegistry
+from upkeep.config import load_fleet
+from upkeep.deployment import Deployment
+from upkeep.engines import JobHandle
+from upkeep.records import (
+    Benchmark,
+    Candidate,
+    Evaluation,
+    Interval,
+    JobSpec,
+    JobStatus,
+    PairedScores,
+    PairedTimes,
+    QualityResult,
+    Record,
+    SliceScore,
+)
+from upkeep.store import Store, open_store, put_record
+
+FLEET = Path(__file__).parents[2] / "include" / "fleet"
+
+
+@dataclass
+class FakeEngine:
+    """Makes results up at once and keeps a history of what it was asked to start."""
+
+    store: Store
+    workdir: Path
+    perplexity: dict[date, float] = field(default_factory=dict)
+    started: list[str] = field(default_factory=list)
+    candidate_worse_by: float = 0.0
+    speedup: float = 2.0
+    fail: bool = False
+
+    def find(self, key: str) -> JobHandle | None:
+        return JobHandle(engine="fake", key=key, attempt=1, place=key) if key in self.started else None
+
+    def submit(self, job: JobSpec, attempt: int = 1) -> JobHandle:
+        if job.key not in self.started:
+            self.started.append(job.key)
+            if not self.fail:
+                put_record(self.store, f"{job.output_prefix}/result.json", self._result(job))
+        return JobHandle(engine="fake", key=job.key, attempt=attempt, place=job.key)
+
+    def status(self, handle: JobHandle) -> JobStatus:
+        return "failed" if self.fail else "succeeded"
+
+    def logs(self, handle: JobHandle, since: int = 0) -> str:
+        return "planted failure" if self.fail else ""
+
+    def cancel(self, handle: JobHandle) -> None:
+        self.started.remove(handle.key)
+
+    def _result(self, job: JobSpec) -> Record:
+        if job.kind == "evaluate":
+            return self._evaluation(job)
+        if job.kind == "benchmark":
+            return self._benchmark(job)
+        return self._candidate(job)
+
+    def _evaluation(self, job: JobSpec) -> Evaluation:
+        score = self.perplexity.get(job.day, 40.0 + 0.3 * (job.day.day % 3))
+        interval = Interval(low=score * 0.97, high=score * 1.03)
+        result = QualityResult(
+            model=job.model,
+            day=job.day,
+            measure="perplexity",
+            score=score,
+            interval=interval,
+            n=48,
+            unit="1",
+            direction="lower_is_better",
+            model_version=job.source.version,
+            evaluation_set_sha256=job.data["evaluation"].sha256,
+            signature="fake",
+            slices=(SliceScore(name="docs", score=score, interval=interval, n=48),),
+        )
+        return Evaluation(
+            model=job.model, day=job.day, model_version=job.source.version, results=(result,)
+        )
+
+    def _candidate(self, job: JobSpec) -> Candidate:
+        folder = self.workdir / job.key.replace("/", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "weights.txt").write_text(f"made by {job.key}")
+        kept = self.store.put_folder(f"{job.output_prefix}/model", folder)
+        kind = "compress" if job.kind == "compress" else "retrain"
+        return Candidate(
+            model=job.model,
+            day=job.day,
+            job_key=job.key,
+            kind=kind,
+            method=job.method,
+            parent_version=job.source.version,
+            format="openvino" if kind == "compress" else "safetensors",
+            folder=kept,
+            measurements={"seconds": 1.0},
+        )
+
+    def _benchmark(self, job: JobSpec) -> Benchmark:
+        assert job.candidate is not None
+        n = 200
+        loss = tuple(40.0 + (i % 7) for i in range(n))
+        worse = tuple(x * (1 + self.candidate_worse_by) - 0.01 * (i % 3) for i, x in enumerate(loss))
+        return Benchmark(
+            model=job.model,
+            day=job.day,
+            job_key=job.key,
+            champion_version=job.source.version,
+            champion_files_sha256=job.source.folder.files_sha256,
+            candidate_files_sha256=job.candidate.folder.files_sha256,
+            scores=(
+                PairedScores(
+                    measure="perplexity",
+                    direction="lower_is_better",
+                    sample_ids=tuple(str(i) for i in range(n)),
+                    slices=("docs",) * n,
+                    champion=loss,
+                    candidate=worse,
+                    weights=(20.0,) * n,
+                ),
+            ),
+            times=(
+                PairedTimes(
+                    quantity="latency_ms",
+                    champion_ms=tuple(50.0 + (i % 5) for i in range(15)),
+                    candidate_ms=tuple((50.0 + (i % 4)) / self.speedup for i in range(15)),
+                ),
+            ),
+            champion_size_bytes=job.source.folder.size_bytes,
+            candidate_size_bytes=job.candidate.folder.size_bytes,
+            evaluation_set_sha256=job.data["evaluation"].sha256,
+            machine={"cpu": "fake"},
+        )
+
+
+class FakeTracker(FakeRegistry):
+    """A registry in memory that also counts the projections it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.projected: list[tuple[str, date]] = []
+
+    def project_day(self, store: Store, model: str, day: date, revision: int = 1) -> str:
+        self.projected.append((model, day))
+        return f"run-{model}-{day}"
+
+
+@dataclass(frozen=True)
+class FakeDeployment(Deployment):
+    """The real places, with a fake engine and a fake MLflow."""
+
+    fake_engine: FakeEngine | None = None
+    fake_tracker: FakeTracker | None = None
+
+    def engine(self, name: str) -> FakeEngine:  # type: ignore[override]
+        assert self.fake_engine is not None
+        return self.fake_engine
+
+    def tracker(self) -> FakeTracker:  # type: ignore[override]
+        assert self.fake_tracker is not None
+        return self.fake_tracker
+
+
+def make_deployment(folder: Path, fleet: Path = FLEET) -> FakeDeployment:
+    """Everything under ``folder``; request logs are expected in ``folder/logs``."""
+    store = open_store(str(folder / "store"))
+    return FakeDeployment(
+        store=store,
+        fleet=load_fleet(fleet, {"UPKEEP_LOGS": str(folder / "logs")}, strict=False),
+        jobs=folder / "jobs",
+        cache=folder / "cache",
+        tracking_uri="fake:",
+        fake_engine=FakeEngine(store, folder / "work"),
+        fake_tracker=FakeTracker(),
+    )

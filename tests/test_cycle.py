@@ -1,0 +1,250 @@
+"""The route of a day: adopted when run again, held when data is missing, isolated by model."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.deployment import FakeDeployment, make_deployment
+from fakes.request_logs import write_day
+
+from upkeep import promotion
+from upkeep.cycle import Cycle
+from upkeep.days import follow
+from upkeep.errors import JobFailed, ParamError, PromotionRefused
+from upkeep.params import effective_params
+from upkeep.records import Approval, DayFacts, Decision, Override
+from upkeep.store import get_record, record_key
+
+MODEL = "docs-assistant"
+FIRST = date(2026, 3, 5)
+
+
+def day_of(number: int) -> date:
+    return FIRST + timedelta(number - 1)
+
+
+def rows_of(day: date, *, n: int = 48, version: str = "1", latency: float = 50.0) -> list[dict[str, Any]]:
+    """Healthy rows of one day: two an hour, latencies that vary by a few per cent."""
+    noise = random.Random(day.toordinal())
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return [
+        {
+            "request_id": f"{day}-{i:04d}",
+            "time": (start + timedelta(seconds=86_400 * i / n)).isoformat().replace("+00:00", "Z"),
+            "model_version": version,
+            "client": "docs",
+            "tokens_in": 100,
+            "tokens_out": 12,
+            "ttft_ms": latency / 5,
+            "latency_ms": latency * noise.uniform(0.95, 1.05),
+            "status": "ok",
+            "prompt": f"prompt {day} {i}",
+            "completion": "words",
+            "reference": "words",
+        }
+        for i in range(n)
+    ]
+
+
+@pytest.fixture
+def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDeployment:
+    """A fleet of one model with its first champion."""
+    monkeypatch.setenv("UPKEEP_LOGS", str(tmp_path / "logs"))
+    made = make_deployment(tmp_path)
+    folder = tmp_path / "first"
+    folder.mkdir()
+    (folder / "weights.txt").write_text("version 1")
+    promotion.register_first(
+        made.store,
+        made.tracker(),
+        MODEL,
+        folder=made.store.put_folder(f"{MODEL}/versions/first", folder),
+        format="safetensors",
+        cache=made.cache,
+        key=f"{MODEL}/first",
+    )
+    return made
+
+
+def play(deployment: FakeDeployment, day: date, rows: list[dict[str, Any]] | None, **conf: Any) -> Decision:
+    """One day's log, if any, and one day's cycle."""
+    if rows is not None:
+        write_day(deployment.cache.parent / "logs" / MODEL, day, rows=rows)
+    cycle = Cycle(deployment)
+    params = effective_params(
+        {"day": day.isoformat(), "models": [MODEL], **conf}, [MODEL], date(2026, 11, 1)
+    )
+    cycle.start(params, f"run-{day}")
+    cycle.evaluate(MODEL, day)
+    decision = cycle.decide(MODEL, day)
+    plan = cycle.act(MODEL, day)
+    if plan is not None:
+        follow(cycle, plan)
+    cycle.report(MODEL, day, f"run-{day}")
+    return decision
+
+
+def play_until(deployment: FakeDeployment, last: int) -> list[Decision]:
+    return [play(deployment, day_of(n), rows_of(day_of(n))) for n in range(1, last + 1)]
+
+
+def test_ten_healthy_days_are_kept(deployment: FakeDeployment) -> None:
+    """Ordinary days, the young ones included, are kept."""
+    decided = play_until(deployment, 10)
+    assert [d.action for d in decided] == ["keep"] * 10
+    assert decided[0].cause == "learning"
+    assert decided[9].cause == "none"
+
+
+def test_a_second_run_of_a_day_adopts_everything(deployment: FakeDeployment) -> None:
+    """The same day again gives the same bytes and starts no job."""
+    play_until(deployment, 2)
+    before = {k: deployment.store.get(k) for k in deployment.store.list(MODEL)}
+    started = list(deployment.engine("local").started)
+    again = play(deployment, day_of(2), None)
+    assert again == get_record(
+        deployment.store, record_key(MODEL, day_of(2), "decision"), Decision
+    )
+    assert deployment.engine("local").started == started
+    assert {k: deployment.store.get(k) for k in deployment.store.list(MODEL)} == before
+
+
+def test_a_day_without_a_log_is_held(deployment: FakeDeployment) -> None:
+    """Nothing to read is no reason to keep: the day is held and nothing is evaluated."""
+    play_until(deployment, 6)
+    decision = play(deployment, day_of(7), None)
+    assert decision.action == "hold"
+    assert f"{MODEL}/{day_of(7)}/evaluate" not in deployment.engine("local").started
+
+
+def test_an_evaluation_that_failed_is_held(deployment: FakeDeployment) -> None:
+    """A quality that could not be measured is unknown, and an unknown is never a pass."""
+    play_until(deployment, 6)
+    deployment.engine("local").fail = True
+    day = day_of(7)
+    with pytest.raises(JobFailed, match="planted failure"):
+        play(deployment, day, rows_of(day))
+    assert Cycle(deployment).decide(MODEL, day).action == "hold"
+
+
+def test_a_fall_in_quality_ends_in_a_promotion(deployment: FakeDeployment) -> None:
+    """Perplexity doubles: retrain, gate, promotion; the next day is kept by version 2."""
+    play_until(deployment, 8)
+    engine = deployment.engine("local")
+    engine.perplexity = {day_of(n): 90.0 for n in (9, 10)}
+    day, decided = day_of(9), []
+    for number in (9, 10):
+        day = day_of(number)
+        decided.append(play(deployment, day, rows_of(day)).action)
+        if decided[-1] == "retrain":
+            break
+    assert decided[-1] == "retrain"
+    head = promotion.champion(deployment.store, MODEL)
+    assert head is not None
+    assert (head.event, head.replaced_version, head.day) == ("promote", "1", day)
+    engine.perplexity = {}
+    after = day + timedelta(1)
+    assert play(deployment, after, rows_of(after, version=head.version)).action == "keep"
+
+
+def test_a_worse_candidate_is_refused_and_stays_refused(deployment: FakeDeployment) -> None:
+    """The gate says no: no entry in the ledger, however often the day is run again."""
+    play_until(deployment, 6)
+    deployment.engine("local").candidate_worse_by = 0.2
+    day = day_of(7)
+    for rows in (rows_of(day), None):
+        play(deployment, day, rows, action="compress", override=True, note="try it")
+    assert len(promotion.ledger(deployment.store, MODEL)) == 1
+    assert Cycle(deployment).promote(MODEL, day, "compress", None) is None
+
+
+def test_an_order_by_hand_is_recorded_beside_the_decision(deployment: FakeDeployment) -> None:
+    """The policy's decision stays as it was; the order has its own record with its note."""
+    play_until(deployment, 6)
+    day = day_of(7)
+    decision = play(
+        deployment, day, rows_of(day), action="compress", override=True, note="the bill"
+    )
+    order = get_record(deployment.store, record_key(MODEL, day, "override"), Override)
+    assert decision.action == "keep"
+    assert order is not None
+    assert (order.action, order.note) == ("compress", "the bill")
+    assert promotion.ledger(deployment.store, MODEL)[-1].format == "openvino"
+
+
+@pytest.mark.parametrize("conf", [{"dry_run": True}, {"action": "evaluate_only"}])
+def test_looking_only_starts_no_job(deployment: FakeDeployment, conf: dict[str, Any]) -> None:
+    """A dry run decides and records, and asks the cluster for nothing."""
+    play_until(deployment, 8)
+    deployment.engine("local").perplexity = {day_of(9): 200.0, day_of(10): 200.0}
+    for number in (9, 10):
+        play(deployment, day_of(number), rows_of(day_of(number)), **conf)
+    assert not [k for k in deployment.engine("local").started if k.endswith("/retrain")]
+
+
+def test_a_second_run_of_a_day_under_way_is_attached(deployment: FakeDeployment) -> None:
+    """Two triggers of one day: the second one is told who works on it."""
+    day = day_of(1)
+    write_day(deployment.cache.parent / "logs" / MODEL, day, rows=rows_of(day))
+    params = effective_params({"day": day.isoformat()}, [MODEL], date(2026, 11, 1))
+    first = Cycle(deployment).start(params, "run-1")
+    second = Cycle(deployment).start(params, "run-2")
+    assert (first.models, second.models) == ((MODEL,), ())
+    assert second.attached == {MODEL: "run-1"}
+
+
+def test_promotion_waits_for_a_person_where_asked(deployment: FakeDeployment) -> None:
+    """Without an answer there is no promotion; the answer stands in the ledger."""
+    play_until(deployment, 6)
+    day = day_of(7)
+    play(deployment, day, rows_of(day), dry_run=True)
+    cycle = Cycle(deployment)
+    assert cycle.gate(MODEL, day, "compress").passed
+    with pytest.raises(PromotionRefused):
+        cycle.promote(MODEL, day, "compress", None, require_approval=True)
+    entry = cycle.promote(
+        MODEL, day, "compress", Approval(approved=True, by="ada"), require_approval=True
+    )
+    assert entry is not None
+    assert entry.approval == Approval(approved=True, by="ada")
+
+
+def test_a_refusal_by_a_person_promotes_nothing(deployment: FakeDeployment) -> None:
+    """A person's no ends the candidate's route."""
+    play_until(deployment, 6)
+    day = day_of(7)
+    play(deployment, day, rows_of(day), dry_run=True)
+    answer = Approval(approved=False, by="ada")
+    assert Cycle(deployment).promote(MODEL, day, "compress", answer, require_approval=True) is None
+    assert len(promotion.ledger(deployment.store, MODEL)) == 1
+
+
+def test_the_snapshot_outlives_a_change_of_the_fleet(deployment: FakeDeployment) -> None:
+    """A configuration that changes while a day is under way changes nothing in that day."""
+    day = day_of(1)
+    write_day(deployment.cache.parent / "logs" / MODEL, day, rows=rows_of(day))
+    params = effective_params({"day": day.isoformat()}, [MODEL], date(2026, 11, 1))
+    Cycle(deployment).start(params, "run-1")
+    empty = replace(deployment, fleet=replace(deployment.fleet, models={}))
+    assert Cycle(empty).observe(MODEL, day).trusted
+
+
+def test_a_day_that_was_never_opened_is_refused(deployment: FakeDeployment) -> None:
+    """A step without its snapshot says what to do."""
+    with pytest.raises(ParamError, match="was not opened"):
+        Cycle(deployment).observe(MODEL, day_of(1))
+
+
+def test_facts_name_the_champion_of_the_day_and_not_of_today(deployment: FakeDeployment) -> None:
+    """A backfill of an old day sees the champion that the day had."""
+    play_until(deployment, 6)
+    play(deployment, day_of(8), rows_of(day_of(8)), action="compress", override=True, note="n")
+    play(deployment, day_of(7), rows_of(day_of(7)))
+    facts = get_record(deployment.store, record_key(MODEL, day_of(7), "facts"), DayFacts)
+    assert facts is not None
+    assert facts.champion_version == "1"
