@@ -1,0 +1,73 @@
+"""Looks after every model of the fleet, once a day.
+
+What did production do, can the data be trusted, is the quality still there, did anything really
+drift and why, what is to be done.
+
+| task | what it does |
+|---|---|
+| `open_day` | checks the parameters strictly, waits for earlier days, takes the models' day |
+| `observe` | collects the day's metrics and says whether they can be trusted |
+| `evaluate` | measures the quality of the version that served the day |
+| `decide` | compares with the baseline, finds the cause, decides; the decision is its map index |
+| `act` | starts the run of `compress`, `retrain` or `rollback` that follows, or adopts it |
+| `report` | projects the day to MLflow; the button **MLflow run** leads there |
+
+**When.** Every night, for the UTC day before (`UPKEEP_SCHEDULE` gives another cron expression);
+by hand for any day that is over. A backfill decides about past days in their order and starts
+no job.
+
+**Again.** A second run of the same day adopts what is recorded: no new decision, no second job.
+While somebody else works on the day, it ends skipped, "attached to" the one who does.
+
+**One bad model** fails alone: its map index is red, the others are done.
+
+**The decision** stands in the map index of `decide` and in the run's note.
+"""
+
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import DAG, task, task_group
+
+from upkeep_airflow import daily
+from upkeep_airflow.forms import form
+
+DAY = timedelta(days=1)
+PATIENT = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 4.0,
+    "execution_timeout": timedelta(hours=1),
+}
+NAMED: dict[str, Any] = {
+    "map_index_template": "{{ upkeep_label or task.op_kwargs['shard']['models'] | join(', ') }}"
+}
+
+with DAG(
+    dag_id="daily_cycle",
+    schedule=os.environ.get("UPKEEP_SCHEDULE", "@daily") or None,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,  # days go in order; backfills have a limit of their own: see open_day
+    dagrun_timeout=DAY,
+    params=form("daily_cycle"),
+    default_args=PATIENT,
+    doc_md=__doc__,
+    tags=["upkeep"],
+) as dag:
+    waits = {"mode": "reschedule", "poke_interval": 15, "timeout": DAY}
+    open_day = task.sensor(**waits)(daily.open_day)
+    observe = task(**NAMED)(daily.observe)
+    evaluate = task(**NAMED | {"execution_timeout": timedelta(hours=12)})(daily.evaluate)
+    decide = task(**NAMED)(daily.decide)
+    act = task(trigger_rule="all_done", **NAMED)(daily.act)
+    report = task(trigger_rule="all_done", **NAMED)(daily.report)
+
+    def model_day(shard: Any) -> None:
+        """One model's day; a shard of models where the fleet is large."""
+        decided = decide(shard=shard)
+        reported = report(shard=shard, decided=decided)
+        observe(shard=shard) >> evaluate(shard=shard) >> decided >> act(shard=shard) >> reported
+
+    task_group(model_day).expand(shard=open_day())

@@ -1,0 +1,167 @@
+"""The bodies of ``daily_cycle``'s tasks; each calls one step of the cycle for a shard."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import PokeReturnValue
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from upkeep_airflow.asked import effective, name_map_index, owner_of, run_of
+from upkeep_airflow.links import URL_KEY
+from upkeep_airflow.notes import SAID_KEY, plain
+from upkeep_airflow.runs import start_run
+from upkeep_airflow.shards import Shard, each, names, shards_of
+
+if TYPE_CHECKING:
+    from upkeep.cycle import Cycle, JobPlan, StartedDay
+    from upkeep.records import Decision
+
+LOG = logging.getLogger(__name__)
+PLANS_KEY, DECIDE_ID = "plans", "model_day.decide"
+UNFINISHED = ("queued", "running")
+
+
+def cycle() -> Cycle:
+    """The cycle of this installation, from the environment."""
+    from upkeep.cycle import Cycle
+
+    return Cycle.from_env()
+
+
+def open_day(dag_run: Any = None, ti: Any = None) -> PokeReturnValue:
+    """Check the parameters, wait for earlier days, take the models' day.
+
+    Ends skipped, "attached to RUN", when another run works on all of it.
+    """
+    if any(ti.get_previous_dagrun(state=state) for state in UNFINISHED):
+        LOG.info("an earlier day is still being worked on; days go in order")
+        return PokeReturnValue(is_done=False)
+    route = cycle()
+    params = effective(dag_run, "daily_cycle", route.fleet_names())
+    started = route.start(params, owner_of(dag_run))
+    for model, owner in started.attached.items():
+        LOG.warning("%s is attached to %s", model, owner)
+    if started.attached and not started.models:
+        return _attach(started, ti)
+    day = started.day.isoformat()
+    ti.xcom_push(key=SAID_KEY, value=_opening(started))
+    refused = {} if (dag_run.conf or {}).get("models") else started.refused
+    return PokeReturnValue(
+        is_done=True, xcom_value=shards_of(day, started.models, owner_of(dag_run), refused)
+    )
+
+
+def _opening(started: StartedDay) -> list[str]:
+    said = [f"**{started.day.isoformat()}**"]
+    said += [f"{model}: attached to {plain(by)}" for model, by in started.attached.items()]
+    return said
+
+
+def _attach(started: StartedDay, ti: Any) -> PokeReturnValue:
+    """Skip in favour of the run that works on it; wait where that run has ended without it."""
+    owner = next(iter(started.attached.values()))
+    run = run_of(owner)
+    if run is not None and ti.get_dagrun_state(*run) not in UNFINISHED:
+        LOG.warning("%s has ended and left its lease; waiting until the lease ends", owner)
+        return PokeReturnValue(is_done=False)
+    ti.xcom_push(key=SAID_KEY, value=[f"attached to {plain(owner)}"])
+    raise AirflowSkipException(f"attached to {owner}")
+
+
+def observe(shard: Shard) -> None:
+    """Collect what production did on the day and say whether it can be trusted."""
+    name_map_index(names(shard))
+    route, day = cycle(), date.fromisoformat(shard["day"])
+    for model, seen in each(shard, lambda model: route.observe(model, day)):
+        LOG.info("%s: %s", model, "trusted" if seen.trusted else "not trusted")
+
+
+def evaluate(shard: Shard) -> None:
+    """Measure the quality of what served the day."""
+    name_map_index(names(shard))
+    route, day = cycle(), date.fromisoformat(shard["day"])
+    for model, made in each(shard, lambda model: route.evaluate(model, day)):
+        LOG.info("%s: %s", model, f"{len(made.results)} measures" if made else "not evaluated")
+
+
+def decide(shard: Shard, ti: Any = None) -> list[str]:
+    """Compare with the baseline, find the cause, decide; the models that are decided."""
+    name_map_index(names(shard))
+    route, day = cycle(), date.fromisoformat(shard["day"])
+
+    def step(model: str) -> tuple[Decision, JobPlan | None]:
+        return route.decide(model, day), route.act(model, day)
+
+    decided: list[str] = []
+    said: list[str] = []
+    plans: list[dict[str, Any]] = []
+    try:
+        for model, (made, plan) in each(shard, step):
+            decided.append(f"{model}: {made.action} ({made.cause})")
+            said.append(sentence(made))
+            if plan is not None:
+                plans.append(_plan(plan, said[-1]))
+    finally:  # what is decided counts, even where another model of the shard failed
+        name_map_index("; ".join(decided) or names(shard))
+        ti.xcom_push(key=SAID_KEY, value=said)
+        ti.xcom_push(key=PLANS_KEY, value=plans)
+    return decided
+
+
+def _plan(plan: JobPlan, why: str) -> dict[str, Any]:
+    return {
+        "model": plan.model,
+        "day": plan.day.isoformat(),
+        "kind": plan.kind,
+        "run_id": plan.run_id,
+        "why": why,
+    }
+
+
+def sentence(made: Decision) -> str:
+    """A decision in one line, for people."""
+    first = made.reasons[0].words if made.reasons else "no reason recorded"
+    return f"{made.model}: **{made.action}** ({made.cause}): {plain(first)}"
+
+
+def act(shard: Shard, dag_run: Any = None, ti: Any = None) -> list[str]:
+    """Start the runs that follow from the decisions, or adopt them; their names.
+
+    What was decided counts, even where another model of the shard failed. A backfill decides
+    about past days and starts no run.
+    """
+    name_map_index(f"{names(shard)}: nothing to do")
+    plans = ti.xcom_pull(task_ids=DECIDE_ID, key=PLANS_KEY, map_indexes=ti.map_index)
+    started: list[str] = []
+    for plan in plans or ():
+        if dag_run.run_type == "backfill":
+            LOG.info("a backfill starts no run; this would have been %s", plan["run_id"])
+            continue
+        made = start_run(plan["kind"], plan["run_id"], _conf(plan, dag_run), plan["why"])
+        LOG.info("%s %s", plan["run_id"], "started" if made else "adopted: it exists")
+        started.append(plan["run_id"])
+        name_map_index(", ".join(started))
+    return started
+
+
+def _conf(plan: dict[str, Any], dag_run: Any) -> dict[str, Any]:
+    if plan["kind"] == "rollback":
+        return {"models": [plan["model"]], "note": f"decided by the policy on {plan['day']}"}
+    ask = bool((dag_run.conf or {}).get("require_approval", False))
+    return {"models": [plan["model"]], "day": plan["day"], "require_approval": ask}
+
+
+def report(shard: Shard, decided: list[str] | None, ti: Any = None) -> None:
+    """Project the day to MLflow and give it free; fails where a model was not decided."""
+    name_map_index(names(shard))
+    route, day = cycle(), date.fromisoformat(shard["day"])
+    if not decided:
+        ti.xcom_push(key=SAID_KEY, value=[f"{plain(names(shard))}: **no decision**"])
+    for model, _ in each(shard, lambda model: route.report(model, day, shard["owner"])):
+        if url := route.mlflow_run_url(model, day):
+            ti.xcom_push(key=URL_KEY, value=url)
+    if not decided:
+        raise AirflowFailException(f"{names(shard)}: no decision; see the task that failed")
