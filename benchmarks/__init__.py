@@ -1,0 +1,1 @@
+"""Measurements beside named peers; never run by the tests."""

@@ -43,9 +43,9 @@ def _row(store: Store, model: str, number: int, day: date) -> tuple[str, ...]:
     after = [e for e in promotion.ledger(store, model) if e.day is None or e.day <= day]
     return (
         f"{number} {day:%a %d}",
-        _number(metrics and metrics.requests, "d"),
-        _number(metrics and metrics.latency_ms and metrics.latency_ms.p95, ".1f"),
-        _number(metrics and metrics.cost_usd_per_1k, ".4f"),
+        _number(metrics.requests if metrics else None, ".0f"),
+        _number(metrics.latency_ms.p95 if metrics and metrics.latency_ms else None, ".1f"),
+        _number(metrics.cost_usd_per_1k if metrics else None, ".5f"),
         _perplexity(quality),
         ", ".join(drifted) or "-",
         decision.cause if decision else "-",

@@ -59,7 +59,9 @@ def champion_of(store: Store, model: str) -> LedgerEntry:
     """
     head = promotion.champion(store, model)
     if head is None:
-        raise PromotionRefused(f"{model} has no champion; register one: upkeep register {model} DIR")
+        raise PromotionRefused(
+            f"{model} has no champion; register one: upkeep register {model} DIR"
+        )
     return head
 
 
@@ -96,9 +98,7 @@ class CandidateRoute:
         job = job or adopt_or_put(
             self.store, self._key("benchmark-job"), self._benchmark_job(candidate)
         )
-        measured = adopt_or_put(
-            self.store, self._key("benchmark"), self._result(job, Benchmark)
-        )
+        measured = adopt_or_put(self.store, self._key("benchmark"), self._result(job, Benchmark))
         result = gate.check(candidate, measured, self.spec.gate, self._drifted_slices())
         return adopt_or_put(self.store, self._key("gate"), result)
 
@@ -201,7 +201,9 @@ class CandidateRoute:
         ordered = sorted(unique.values(), key=lambda s: s.id)
         if not ordered:
             raise ParamError(
-                "day", self.day.isoformat(), f"no trusted production text for {self.model}",
+                "day",
+                self.day.isoformat(),
+                f"no trusted production text for {self.model}",
                 "run the daily cycle for this day first",
             )
         return [s for s in ordered if not s.held_out], [s for s in ordered if s.held_out]
@@ -211,9 +213,7 @@ class CandidateRoute:
         return [d for d in days if self._trusted(d)]
 
     def _trusted(self, day: date) -> bool:
-        found = get_record(
-            self.store, record_key(self.model, day, "validation"), ValidationResult
-        )
+        found = get_record(self.store, record_key(self.model, day, "validation"), ValidationResult)
         return found is not None and found.trusted
 
     def _base_texts(self) -> list[Sample]:
@@ -232,4 +232,3 @@ class CandidateRoute:
             seen = get_record(self.store, key, DailyMetrics)
             earlier |= set(seen.requests_by_slice) if seen else set()
         return tuple(sorted(set(today.requests_by_slice if today else ()) - earlier))
-

@@ -12,13 +12,15 @@ import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from upkeep.errors import InputError, ParamError, UpkeepError
+
+Format = Literal["safetensors", "openvino"]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -77,7 +79,7 @@ def check() -> None:
 def register(
     model: Model,
     folder: Annotated[Path, typer.Argument(help="Folder with safetensors or OpenVINO files.")],
-    file_format: Annotated[str, typer.Option("--format", help="safetensors or openvino.")] = (
+    file_format: Annotated[Format, typer.Option("--format", help="What the files are.")] = (
         "safetensors"
     ),
     training: Annotated[
@@ -99,10 +101,9 @@ def day(
     through: Annotated[
         str | None, typer.Option(help="Last day, for several days in one process.")
     ] = None,
-    action: Annotated[
-        str, typer.Option(help="auto, evaluate_only, compress or retrain.")
-    ] = "auto",
+    action: Annotated[str, typer.Option(help="auto, evaluate_only, compress or retrain.")] = "auto",
     note: Annotated[str, typer.Option(help="Why; needed with an action of your own.")] = "",
+    *,
     dry_run: Annotated[bool, typer.Option(help="Decide, but start no job.")] = False,
 ) -> None:
     """Run the daily cycle of one model for one day or several."""
@@ -139,26 +140,28 @@ class _progress:  # noqa: N801 - reads as a function where it is used
 @app.command()
 def decisions(
     model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    *,
     as_json: AsJson = False,
 ) -> None:
     """List what was decided, day by day, and why."""
     from upkeep.listing import decision_rows
 
-    _print(decision_rows(model), as_json, hide=("reasons",))
+    _print(decision_rows(model), as_json=as_json, hide=("reasons",))
 
 
 @app.command()
 def ledger(
     model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
+    *,
     as_json: AsJson = False,
 ) -> None:
     """List every champion there ever was; the chain of hashes is verified."""
     from upkeep.listing import ledger_rows
 
-    _print(ledger_rows(model), as_json)
+    _print(ledger_rows(model), as_json=as_json)
 
 
-def _print(rows: list[dict[str, Any]], as_json: bool, hide: tuple[str, ...] = ()) -> None:  # noqa: FBT001
+def _print(rows: list[dict[str, Any]], *, as_json: bool, hide: tuple[str, ...] = ()) -> None:
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
         return
@@ -188,7 +191,7 @@ def sync(model: Model, day: Day) -> None:
     """Rebuild the MLflow run of a day from the store."""
     from upkeep.cycle import Cycle
 
-    out.print(f"MLflow run {Cycle.from_env().report(model, _day(day))}")
+    out.print(f"MLflow run {Cycle.from_env().report(model, _day(day), force=True)}")
 
 
 @app.command()
@@ -197,12 +200,13 @@ def replay(
     policy: Annotated[
         Path | None, typer.Option(help="YAML of another policy; default: the recorded one.")
     ] = None,
+    *,
     as_json: AsJson = False,
 ) -> None:
     """Recompute every stored decision: byte for byte, or under another policy."""
     from upkeep.listing import replay_rows
 
     rows = replay_rows(model, policy)
-    _print(rows, as_json, hide=("reasons",))
+    _print(rows, as_json=as_json, hide=("reasons",))
     if policy is None and not all(row["identical"] for row in rows):
         raise typer.Exit(1)

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from upkeep.config_fields import errors_of, place
 from upkeep.config_rules import CHECKS, check_secrets
 from upkeep.errors import ConfigError
-from upkeep.spec import ModelSpec
+from upkeep.spec import ModelSpec, Policy
 from upkeep.yaml_strict import Node, read_yaml
 
 DEFAULTS = "defaults.yaml"
@@ -78,6 +78,25 @@ def load_fleet(
         errors=MappingProxyType(errors),
         problems=problems,
     )
+
+
+def load_policy(path: Path) -> Policy:
+    """A policy on its own, or the ``policy`` of a model's file laid over its defaults.yaml.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a policy.
+
+    """
+    root = _mapping(path.parent, path.name)
+    own = root.child("policy") or root
+    below = path.parent / DEFAULTS
+    if own is not root and path.name != DEFAULTS and below.exists():
+        base = _mapping(path.parent, DEFAULTS).child("policy")
+        own = _laid_over(base, own) if base else own
+    try:
+        return Policy.model_validate(own.plain())
+    except ValidationError as error:
+        raise _with_notes(_distinct(list(errors_of(error, own, Policy)))) from error
 
 
 def _files(folder: Path) -> list[str]:

@@ -50,6 +50,7 @@ from upkeep.records import (
 from upkeep.samples import Quarantine, choose_samples, put_samples, read_samples, samples_key
 from upkeep.spec import ModelSpec
 from upkeep.store import Lease, adopt_or_put, get_record, record_key
+from upkeep.tracking import run_place
 
 LEASE_TTL_S = 900.0
 HISTORY_EXTRA_DAYS = 7
@@ -172,12 +173,25 @@ class Cycle:
             return None
         return JobPlan(model, day, action, job_key(model, day, action).replace("/", "--"))
 
-    def report(self, model: str, day: date, owner: str = "") -> str | None:
-        """Project the day to MLflow and give the day free; the run's id."""
-        run_id = self.deployment.tracker().project_day(self.store, model, day)
+    def report(self, model: str, day: date, owner: str = "", *, force: bool = False) -> str:
+        """Project the day to MLflow and give the day free; the run's id.
+
+        ``force`` trusts nothing that was sent before: it heals what was deleted in MLflow.
+        """
+        tracker = self.deployment.tracker()
+        run_id = tracker.project_day(self.store, model, day, force=force)
         if owner:
             Lease.acquire(self.store, _lease(model, day), owner, LEASE_TTL_S).release()
         return run_id
+
+    def mlflow_run_url(self, model: str, day: date, kind: str | None = None) -> str | None:
+        """The page of the day's run, or of its job's; None if nothing was projected."""
+        place = run_place(self.store, model, day, kind)
+        return place.url(self.deployment.tracking_uri) if place else None
+
+    def asks_approval(self, model: str, day: date) -> bool:
+        """Whether the model's file wants a person's yes before a promotion."""
+        return self._spec(model, day).gate.require_approval
 
     # ------------------------------------------------------------------ the candidate
 
@@ -227,7 +241,10 @@ class Cycle:
         opened = get_record(self.store, record_key(model, day, "open"), DayOpen)
         if opened is None:
             raise ParamError(
-                "day", day.isoformat(), f"{model} was not opened for this day", "start the day first"
+                "day",
+                day.isoformat(),
+                f"{model} was not opened for this day",
+                "start the day first",
             )
         return opened
 
@@ -253,7 +270,9 @@ class Cycle:
 
     def _past_metrics(self, model: str, day: date, spec: ModelSpec) -> list[DailyMetrics]:
         days = [day - timedelta(n) for n in range(spec.policy.baseline.days, 0, -1)]
-        found = (get_record(self.store, record_key(model, d, "metrics"), DailyMetrics) for d in days)
+        found = (
+            get_record(self.store, record_key(model, d, "metrics"), DailyMetrics) for d in days
+        )
         return [m for m in found if m is not None]
 
     def _evaluate_job(self, model: str, day: date) -> JobSpec | None:

@@ -21,6 +21,7 @@ from upkeep.config import Fleet, load_fleet
 from upkeep.engines import Engine, JobHandle, engine_for
 from upkeep.errors import EngineError, JobFailed, ParamError
 from upkeep.records import JobSpec, JobStatus
+from upkeep.report import present
 from upkeep.store import Store, open_store
 from upkeep.tracking import Tracker
 
@@ -60,7 +61,7 @@ class Deployment:
 
     def tracker(self) -> Tracker:
         """The client of MLflow."""
-        return Tracker(self.tracking_uri)
+        return Tracker(self.tracking_uri, present)
 
     def engine(self, name: str) -> Engine:
         """The compute engine of that name."""

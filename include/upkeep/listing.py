@@ -14,7 +14,7 @@ from upkeep.errors import ParamError, StoreError
 from upkeep.records import DayOpen, Decision
 from upkeep.spec import ModelSpec, Policy
 from upkeep.store import Store, get_record, open_store, record_key
-from upkeep.tracking import run_id_of
+from upkeep.tracking import run_place
 
 
 def store_from_env() -> Store:
@@ -31,23 +31,22 @@ def models_of(store: Store) -> list[str]:
     return sorted(names - {"leases", "models"})
 
 
-def days_of(store: Store, model: str) -> list[date]:
-    """The days of a model that were decided, in order."""
-    ends = [k.split("/") for k in store.list(f"{model}/") if k.endswith("/r1/decision.json")]
-    return sorted(date.fromisoformat(parts[1]) for parts in ends)
-
-
 def decision_rows(model: str | None) -> list[dict[str, Any]]:
     """One row a decided day, oldest first."""
     store = store_from_env()
     names = [model] if model else models_of(store)
-    return [_decision_row(store, name, day) for name in names for day in days_of(store, name)]
+    return [
+        _decision_row(store, name, day)
+        for name in names
+        for day in replay.decided_days(store, name)
+    ]
 
 
 def _decision_row(store: Store, model: str, day: date) -> dict[str, Any]:
     made = get_record(store, record_key(model, day, "decision"), Decision)
     if made is None:
         raise StoreError(f"{model} {day}: its decision was listed and is gone")
+    place = run_place(store, model, day)
     return {
         "day": day.isoformat(),
         "model": model,
@@ -55,7 +54,7 @@ def _decision_row(store: Store, model: str, day: date) -> dict[str, Any]:
         "cause": made.cause,
         "reasons": [r.words for r in made.reasons],
         "champion_version": made.champion_version,
-        "mlflow_run_id": run_id_of(store, model, day),
+        "mlflow_run_id": place.run_id if place else None,
     }
 
 
@@ -104,9 +103,5 @@ def replay_rows(model: str, policy_file: Path | None) -> list[dict[str, Any]]:
             "identical": again.identical,
             "reasons": list(again.reasons),
         }
-        for again in replay.replay(
-            store, model, policy_of, lambda day: methods_of(spec_on(day)), days_of(store, model)
-        )
+        for again in replay.replay(store, model, policy_of, lambda day: methods_of(spec_on(day)))
     ]
-
-

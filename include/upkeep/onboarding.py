@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from upkeep import promotion
 from upkeep.deployment import Deployment
@@ -12,22 +13,20 @@ from upkeep.model_files import check_model_folder
 from upkeep.records import LedgerEntry, Sample
 from upkeep.samples import put_samples
 
-FORMATS = ("safetensors", "openvino")
+Format = Literal["safetensors", "openvino"]
 
 
 def register_first(
-    model: str, folder: Path, file_format: str, training: Path | None = None
+    model: str, folder: Path, file_format: Format, training: Path | None = None
 ) -> LedgerEntry:
     """Check the files, keep them, and make them version 1 of ``model``; done once.
 
     Raises:
-        ParamError: the format or the model is not known.
+        ParamError: the model is not in the fleet.
         ArtifactError: the files are unsafe or broken.
 
     """
     deployment = Deployment.from_env()
-    if file_format not in FORMATS:
-        raise ParamError("--format", file_format, "is not a format", f"one of {', '.join(FORMATS)}")
     if model not in deployment.fleet.models:
         known = ", ".join(deployment.fleet.models) or "none"
         raise ParamError("MODEL", model, "is not in the fleet", f"known: {known}")

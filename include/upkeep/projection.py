@@ -19,6 +19,7 @@ from upkeep.records import DailyMetrics, Evaluation, GateResult
 from upkeep.tracking_runs import RunView
 
 DAY_MS = 86_400_000
+FIGURES = 6
 HEADLINE = (
     *("requests", "error_rate", "latency_p95_ms", "ttft_p95_ms", "tokens_out_per_s"),
     *("cost_usd_per_1k", "price_usd_per_hour", "perplexity", "perplexity_low"),
@@ -80,9 +81,12 @@ def headline(metrics: DailyMetrics | None, quality: Evaluation | None) -> dict[s
 
 
 def finite(numbers: Mapping[str, Any]) -> dict[str, float]:
-    """Only the numbers that are numbers: MLflow would store inf as 1.8e308, and keep NaN."""
+    """Only the numbers that are numbers: MLflow would store inf as 1.8e308, and keep NaN.
+
+    Rounded to six figures, as a list of runs can show them; the records have every digit.
+    """
     known = {name: value for name, value in numbers.items() if isinstance(value, int | float)}
-    return {name: float(value) for name, value in known.items() if math.isfinite(value)}
+    return {name: float(f"{v:.{FIGURES}g}") for name, v in known.items() if math.isfinite(v)}
 
 
 def _traffic(metrics: DailyMetrics) -> dict[str, float | None]:
@@ -140,9 +144,14 @@ def _day_tags(records: DayRecords) -> dict[str, Any]:
         "upkeep.ordered_by": f"{order.by}: {order.note}" if order else None,
         "upkeep.decision_sha256": records.decision.digest() if records.decision else None,
         "upkeep.airflow_run_id": records.opened.get("airflow_run_id"),
-        "mlflow.source.name": "upkeep",
-        "mlflow.source.type": "JOB",
+        "mlflow.user": records.opened.get("owner"),
+        **_source(action_of(records)),
     }
+
+
+def _source(what: str) -> dict[str, str]:
+    """MLflow's list of runs shows the source without being asked, and no other text of ours."""
+    return {"mlflow.source.name": what, "mlflow.source.type": "JOB"}
 
 
 def _day_files(records: DayRecords, page: Page) -> dict[str, bytes]:
@@ -197,8 +206,7 @@ def _job_tags(records: DayRecords, job: JobRecords) -> dict[str, Any]:
         "upkeep.version": job.promotion.version if job.promotion else None,
         "upkeep.approved_by": job.approval.by if job.approval and job.approval.approved else None,
         "mlflow.loggedArtifacts": table if job.gate else None,
-        "mlflow.source.name": "upkeep",
-        "mlflow.source.type": "JOB",
+        **_source(job.kind),
     }
 
 
@@ -243,8 +251,7 @@ def timeline_view(records: DayRecords, first_day: date) -> RunView:
             "upkeep.kind": "timeline",
             "upkeep.model": records.model,
             "upkeep.first_day": first_day.isoformat(),
-            "mlflow.source.name": "upkeep",
-            "mlflow.source.type": "JOB",
+            **_source("timeline"),
             "mlflow.note.content": (
                 f"Every day of **{records.model}** in one run; *Model metrics* has the charts. "
                 f"Step 1 is {first_day.isoformat()}; each point's time is its day's start, so the "

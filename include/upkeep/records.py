@@ -42,6 +42,9 @@ Count = Annotated[int, Field(ge=0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 
 
+HELD_OUT_TENTHS = 3
+
+
 def canonical_json(value: Any) -> bytes:
     """UTF-8 JSON with sorted keys, no spaces and no NaN: equal values give equal bytes."""
     text = json.dumps(
@@ -478,7 +481,8 @@ class Sample(Record):
         Decided by the prompt's hash alone, so that the same prompt is on the same side on
         every day.
         """
-        return int(sha256_hex(self.prompt.encode("utf-8", "replace"))[:8], 16) % 10 < 3
+        digest = sha256_hex(self.prompt.encode("utf-8", "replace"))
+        return int(digest[:8], 16) % 10 < HELD_OUT_TENTHS
 
 
 class Candidate(Record):

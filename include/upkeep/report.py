@@ -14,12 +14,12 @@ from upkeep.projection import outcome_of
 from upkeep.records import DriftResult
 from upkeep.report_chart import svg
 from upkeep.report_page import html, series_of
-from upkeep.report_words import change, effect_words, number, tolerance
+from upkeep.report_words import by_urgency, change, effect_words, label, measured, number, tolerance
 
 MAX_NOTE_CHARS = 4_500
 MAX_WORDS_CHARS = 400
 MAX_ROWS = 12
-STATES = ("drifted", "unknown", "watch", "improved", "stable")
+MOST_DRIFTED = 3
 _MARKDOWN = re.compile(r"([\\`*\[\]|#~])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
@@ -44,8 +44,8 @@ def plain(text: str) -> str:
 
 def note(records: DayRecords) -> str:
     """The day's note in Markdown: what was decided, why, with numbers, and what came of it."""
-    parts = ["\n".join(_headline(records)), *_why(records), *_outcomes(records), *_drifts(records)]
-    parts += [*_data(records), "Charts and every detail: artifact `report.html`."]
+    parts = [*_headline(records), *_outcomes(records), *_why(records), *_drifts(records)]
+    parts += [*_data(records), *_context(records)]
     return _whole_parts(parts)
 
 
@@ -66,9 +66,26 @@ def _headline(records: DayRecords) -> Iterator[str]:
         yield f"### {decision.action}: {decision.cause.replace('_', ' ')}"
     if order is not None:
         yield f"**{plain(order.by)} ordered {order.action}**: {plain(order.note)}"
+    results = by_urgency(records.drift.results) if records.drift else []
+    drifted = [result for result in results if result.state == "drifted"]
+    if drifted:
+        yield "**Drifted:** " + "; ".join(map(_drift_words, drifted[:MOST_DRIFTED]))
+
+
+def _drift_words(result: DriftResult) -> str:
+    name = result.measure
+    return (
+        f"{plain(label(name))} {measured(name, result.current)} against "
+        f"{measured(name, result.baseline)} ({change(result)}, tolerated {tolerance(result)})"
+    )
+
+
+def _context(records: DayRecords) -> Iterator[str]:
+    decision = records.decision
     champion = f"champion version {plain(records.champion)}" if records.champion else "no champion"
     policy = f", policy {plain(decision.policy_version)}" if decision else ""
-    yield f"{records.model}, {records.day.isoformat()}, {champion}{policy}"
+    page = "charts and every detail: artifact `report.html`"
+    yield f"{records.model}, {records.day.isoformat()}, {champion}{policy}; {page}"
 
 
 def _why(records: DayRecords) -> Iterator[str]:
@@ -95,15 +112,16 @@ def _gate_words(job: JobRecords) -> str:
 def _drifts(records: DayRecords) -> Iterator[str]:
     results = records.drift.results if records.drift else ()
     if results:
-        ordered = sorted(results, key=lambda r: (STATES.index(r.state), r.slice is not None))
+        rows = [_drift_row(result) for result in by_urgency(results)[:MAX_ROWS]]
         head = "| measure | day | baseline | change | tolerance | state |"
-        yield "\n".join([head, "|---|--:|--:|--:|--:|---|", *(_drift_row(r) for r in ordered[:MAX_ROWS])])
+        yield "\n".join([head, "|---|--:|--:|--:|--:|---|", *rows])
 
 
 def _drift_row(result: DriftResult) -> str:
     state = f"**{result.state}**" if result.state in ("drifted", "improved") else result.state
     cells = (
-        *(plain(result.measure), number(result.current), number(result.baseline)),
+        plain(label(result.measure)),
+        *(measured(result.measure, result.current), measured(result.measure, result.baseline)),
         *(change(result), tolerance(result), state),
     )
     return f"| {' | '.join(cells)} |"
@@ -128,8 +146,8 @@ def job_note(job: JobRecords) -> str:
     if job.candidate is not None:
         made = job.candidate
         parts.append(
-            f"{plain(made.method)} of version {plain(made.parent_version)} to {made.format}, "
-            f"{made.folder.size_bytes / 1e6:,.1f} MB"
+            f"Method {plain(made.method)}, from version {plain(made.parent_version)}, "
+            f"{made.format}, {made.folder.size_bytes / 1e6:,.1f} MB"
         )
     if job.approval is not None:
         answer = "approved" if job.approval.approved else "refused"

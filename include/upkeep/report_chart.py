@@ -11,8 +11,8 @@ from html import escape
 from upkeep.report_words import number
 
 WIDTH, HEIGHT = 360, 168
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 30, 24
-INK, GRID, LINE, BAND, GOOD = "#1f2933", "#e4e7eb", "#2563a8", "#2563a8", "#2563a8"
+LEFT, RIGHT, TOP, BOTTOM = 46, 22, 30, 24
+INK, GRID, LINE = "#1f2933", "#e4e7eb", "#2563a8"
 ALARM, PALE = "#c2410c", "#9aa5b1"
 TICKS = 4
 SHORTENED = 10_000  # ticks from here on are written in thousands
@@ -118,7 +118,7 @@ def _tolerance(frame: _Frame, series: Series) -> Iterator[str]:
         top, bottom = frame.y(max(series.band)), frame.y(min(series.band))
         yield (
             f'<rect x="{LEFT}" y="{top:.1f}" width="{wide}" height="{bottom - top:.1f}" '
-            f'fill="{BAND}" fill-opacity="0.09"/>'
+            f'fill="{LINE}" fill-opacity="0.09"/>'
         )
     if series.baseline is not None:
         y = frame.y(series.baseline)
@@ -137,7 +137,7 @@ def _dots(frame: _Frame, series: Series) -> Iterator[str]:
     last = series.points[-1]
     for point in series.points:
         x, y = frame.x(point.day), frame.y(point.value)
-        color = PALE if not point.trusted else ALARM if point is last and series.drifted else GOOD
+        color = PALE if not point.trusted else ALARM if point is last and series.drifted else LINE
         if point.low is not None and point.high is not None:
             low, high = frame.y(point.low), frame.y(point.high)
             ends = f'x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"'

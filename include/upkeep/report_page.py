@@ -9,7 +9,7 @@ from upkeep.day_records import DayRecords, JobRecords
 from upkeep.projection import action_of, outcome_of
 from upkeep.records import DayMeasures, DriftResult
 from upkeep.report_chart import Point, Series, svg
-from upkeep.report_words import change, effect_words, label, number, tolerance
+from upkeep.report_words import by_urgency, change, effect_words, label, measured, number, tolerance
 
 CHARTS = ("perplexity", "latency_p95_ms", "cost_usd_per_1k", "requests", "error_rate", "bleu")
 TILES = ("requests", "perplexity", "latency_p95_ms", "error_rate", "cost_usd_per_1k")
@@ -47,7 +47,7 @@ overflow-wrap:anywhere}
 th{font-size:12px;color:#52606d;font-weight:600;border-top:0}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .s-drifted,.s-failed{color:#c2410c;font-weight:700} .s-improved,.s-passed{color:#2f7d4f}
-.s-unknown,.s-watch{color:#8a6100;font-weight:600}
+.s-unknown,.s-watch{color:#8a6100;font-weight:600} td span{white-space:nowrap}
 .quiet,.foot{color:#52606d;font-size:12px} .foot{margin-top:28px;overflow-wrap:anywhere}
 """
 
@@ -138,7 +138,7 @@ def _tile(name: str, today: DayMeasures, records: DayRecords) -> str:
     against = f"{change(result)} to baseline" if result is not None and known else "no baseline"
     return (
         f'<div class="tile{bad}"><span>{escape(label(name))}</span>'
-        f"<b>{number(today.value(name))}</b><span>{against}</span></div>"
+        f"<b>{measured(name, today.value(name))}</b><span>{against}</span></div>"
     )
 
 
@@ -155,12 +155,13 @@ def _charts(records: DayRecords) -> Iterator[str]:
 def _drifts(records: DayRecords) -> Iterator[str]:
     results = records.drift.results if records.drift else ()
     head = ("Measure", "#Day", "#Baseline", "#Change", "#Tolerance", "#Evidence", "State", "Why")
-    yield from _table("Drift", head, (_drift_cells(r) for r in results))
+    yield from _table("Drift", head, (_drift_cells(r) for r in by_urgency(results)))
 
 
 def _drift_cells(result: DriftResult) -> Iterator[str]:
-    yield escape(label(result.measure))
-    yield from (number(result.current), number(result.baseline))
+    name = result.measure
+    yield escape(label(name))
+    yield from (measured(name, result.current), measured(name, result.baseline))
     yield from (change(result), tolerance(result))
     yield "" if result.evidence is None else f"{result.evidence:.1f} sd"
     yield f'<span class="s-{result.state}">{result.state}</span>'
@@ -192,7 +193,7 @@ def _made(job: JobRecords) -> str:
         return ""
     made = job.candidate
     words = (
-        f"{made.method} of version {made.parent_version} to {made.format}, "
+        f"Method {made.method}, from version {made.parent_version}, {made.format}, "
         f"{made.folder.size_bytes / 1e6:,.1f} MB in {len(made.folder.files)} files"
     )
     return f'<p class="quiet">{escape(words)}</p>'

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from upkeep.records import DriftResult, Interval
 
+STATES = ("drifted", "unknown", "watch", "improved", "stable")
 FIGURES = 3
 SMALLEST_EXPONENT = -4
 LABELS = {
@@ -14,19 +16,34 @@ LABELS = {
     "latency_p95_ms": "Latency p95, ms",
     "ttft_p95_ms": "Time to first token p95, ms",
     "tokens_out_per_s": "Tokens out per second",
-    "cost_usd_per_1k": "Cost per 1,000 generations, USD",
-    "price_usd_per_hour": "Price of the machine, USD per hour",
+    "cost_usd_per_1k": "Cost per 1,000, USD",
+    "price_usd_per_hour": "Machine, USD per hour",
     "prompt_chars_mean": "Prompt length, characters",
     "perplexity": "Perplexity",
     "bleu": "BLEU",
     "rouge_l": "ROUGE-L",
+    "share": "Share of requests",
 }
+SHARES = ("error_rate", "share")
 
 
 def label(measure: str) -> str:
     """A measure's name for people; an unknown one keeps its own."""
     parent, bracket, rest = measure.partition("[")
-    return LABELS.get(parent, parent) + bracket + rest
+    name = LABELS.get(parent, parent)
+    return f"{name} [{rest}" if bracket else name
+
+
+def is_share(measure: str) -> bool:
+    """Whether a measure is a share of something, which people read in per cent."""
+    return measure.partition("[")[0] in SHARES
+
+
+def measured(measure: str, value: float | None) -> str:
+    """A measure's value: shares in per cent, everything else as a number."""
+    if value is None or not is_share(measure):
+        return number(value)
+    return f"{100 * value:.3g}%"
 
 
 def number(value: float | None) -> str:
@@ -51,13 +68,23 @@ def change(result: DriftResult) -> str:
         return "not known"
     if result.tolerance_kind == "relative":
         return f"{result.effect:+.1%}"
+    if is_share(result.measure):
+        return f"{100 * result.effect:+.3g} points"
     return f"{'+' if result.effect >= 0 else ''}{number(result.effect)}"
 
 
 def tolerance(result: DriftResult) -> str:
     """The tolerance in the same unit as :func:`change`."""
-    relative = result.tolerance_kind == "relative"
-    return f"{result.tolerance:.0%}" if relative else number(result.tolerance)
+    if result.tolerance_kind == "relative":
+        return f"{result.tolerance:.0%}"
+    if is_share(result.measure):
+        return f"{100 * result.tolerance:g} points"
+    return number(result.tolerance)
+
+
+def by_urgency(results: Iterable[DriftResult]) -> list[DriftResult]:
+    """What drifted first, slices after the whole."""
+    return sorted(results, key=lambda r: (STATES.index(r.state), "[" in r.measure))
 
 
 def effect_words(effect: float | None, interval: Interval | None) -> str:

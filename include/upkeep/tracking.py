@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from upkeep import faults
 from upkeep.day_records import DayRecords, Page, Records, read_day
@@ -69,6 +69,30 @@ class Tracker(Registry):
         return _Projection(self._mlflow(), store, records, {}).run(page)
 
 
+def run_place(store: Records, model: str, day: date, kind: str | None = None) -> RunPlace | None:
+    """Where a day, or its job of that kind, was projected to, or None.
+
+    Reads the store and asks no server.
+    """
+    found = store.get(f"{model}/{day.isoformat()}/r1/projected.json")
+    content = json.loads(found) if found else {}
+    key = f"{model}/{day.isoformat()}/{kind}"
+    job = content.get("sent", {}).get(key, {}).get("run_id") if kind else None
+    run_id = job or content.get("run_id")
+    return RunPlace(str(content["experiment_id"]), str(run_id)) if run_id else None
+
+
+class RunPlace(NamedTuple):
+    """A run of MLflow."""
+
+    experiment_id: str
+    run_id: str
+
+    def url(self, uri: str) -> str:
+        """The run's page at the server ``uri``."""
+        return f"{uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+
+
 class _Projection:
     """One day on its way to MLflow; ``sent`` is what is known to be there, by run key."""
 
@@ -88,7 +112,7 @@ class _Projection:
         first = first_day(self._store, records.model, records.day)
         timeline = self._write(experiment, timeline_view(records, first))
         describe_experiment(self._mlflow, experiment, records.model, timeline)
-        return {"run_id": day, "sent": self._done}
+        return {"run_id": day, "experiment_id": experiment, "sent": self._done}
 
     def _write(self, experiment: str, view: RunView, parent: str | None = None) -> str:
         run = ensure_run(self._mlflow, experiment, view, parent)

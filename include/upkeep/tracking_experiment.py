@@ -14,12 +14,19 @@ from upkeep.errors import TrackingError
 from upkeep.tracking_client import Mlflow, Refused
 
 VIEW = "days"
-COLUMNS = (
-    *("tags.`upkeep.action`", "tags.`upkeep.cause`", "tags.`upkeep.champion`"),
-    *("tags.`upkeep.drifted`", "tags.`upkeep.outcome`"),
-    *("metrics.`perplexity`", "metrics.`cost_usd_per_1k`", "metrics.`latency_p95_ms`"),
-    *("metrics.`requests`", "metrics.`coverage`"),
-)
+KIND = "custom_model_development"
+ML = "workflowType=machine_learning"  # the page opens in its GenAI mode otherwise
+WIDTHS_PX = {
+    "tags.`upkeep.action`": 115,
+    "tags.`upkeep.cause`": 125,
+    "metrics.`perplexity`": 90,
+    "metrics.`cost_usd_per_1k`": 125,
+    "metrics.`latency_p95_ms`": 120,
+    "metrics.`requests`": 85,
+    "tags.`upkeep.champion`": 130,
+    "tags.`upkeep.outcome`": 230,
+    "tags.`upkeep.drifted`": 260,
+}
 
 
 def experiment_name(model: str) -> str:
@@ -50,9 +57,6 @@ def _create(mlflow: Mlflow, name: str) -> Any:
     return mlflow.call("get_experiment_by_name", name)
 
 
-KIND = "custom_model_development"
-
-
 def describe_experiment(mlflow: Mlflow, experiment_id: str, model: str, timeline_id: str) -> None:
     """Write the experiment's description and its view of the days, where they differ."""
     known = mlflow.call("get_experiment", experiment_id).tags
@@ -64,18 +68,19 @@ def describe_experiment(mlflow: Mlflow, experiment_id: str, model: str, timeline
 def _tags(experiment_id: str, model: str, timeline_id: str) -> dict[str, str]:
     here = f"#/experiments/{experiment_id}"
     view = {
-        "selectedColumns": list(COLUMNS),
-        "orderByKey": "attributes.`Created`",
+        "selectedColumns": list(WIDTHS_PX),
+        "columnOrder": list(WIDTHS_PX),
+        "columnWidths": WIDTHS_PX,
+        "orderByKey": "attributes.start_time",
         "orderByAsc": False,
-        "searchFilter": "",
     }
     return {
         "mlflow.sharedViewState." + VIEW: json.dumps(view),
         "mlflow.note.content": (
             f"**{model}**: one run a day. "
-            f"[Days with their decisions]({here}/runs?viewStateShareKey={VIEW}) · "
-            f"[Timeline]({here}/runs/{timeline_id}/model-metrics) · "
-            f"[Versions](#/models/{model})\n\n"
+            f"[Days with their decisions]({here}/runs?{ML}&viewStateShareKey={VIEW}) · "
+            f"[Timeline]({here}/runs/{timeline_id}/model-metrics?{ML}) · "
+            f"[Versions](#/models/{model}?{ML})\n\n"
             "Filter: `tags.upkeep.action = 'retrain'`."
         ),
     }
