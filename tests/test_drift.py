@@ -248,10 +248,10 @@ def test_an_untrusted_day_is_unknown_throughout() -> None:
 
 
 def test_untrusted_days_do_not_join_the_baseline() -> None:
-    """Ten untrusted days at twice the level change nothing."""
+    """Ten untrusted days at half the level change nothing."""
     good = series("perplexity", quiet(5.0))
     bad = [
-        day_of(MONDAY + timedelta(10 + i), {"perplexity": 10.0}, trusted=False) for i in range(10)
+        day_of(MONDAY + timedelta(10 + i), {"perplexity": 2.5}, trusted=False) for i in range(10)
     ]
     today = day_of(MONDAY + timedelta(20), {"perplexity": 5.0})
     found = compare(facts_of([*good, *bad, today]), policy_of()).results[0]
@@ -277,7 +277,7 @@ def test_a_baseline_of_zeros_has_no_ratio() -> None:
 
 def test_days_after_the_day_under_review_are_not_read() -> None:
     """A backfilled day is judged by what was before it."""
-    later = series("perplexity", quiet(50.0), start=MONDAY + timedelta(30))
+    later = series("perplexity", quiet(2.5, 20), start=MONDAY + timedelta(30))
     today = day_of(MONDAY + timedelta(10), {"perplexity": 5.0})
     facts = facts_of([*series("perplexity", quiet(5.0)), *later, today])
     assert compare(facts, policy_of()).results[0].state == "stable"
