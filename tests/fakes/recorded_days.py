@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from fakes.sixteen_days import MODEL, SUITE_SHA256, Judged, Story
+
 from upkeep.records import (
     Approval,
     Benchmark,
@@ -25,9 +26,9 @@ from upkeep.records import (
     JobSpec,
     LedgerEntry,
     ModelInput,
+    QualityResult,
     Quantiles,
     Quarantined,
-    QualityResult,
     Record,
 )
 from upkeep.sealed import seal
@@ -37,46 +38,50 @@ START = date(2026, 3, 5)
 FILES = (FileHash(path="model.bin", size_bytes=3, sha256="1" * 64),)
 
 
-def put(store: Store, day: date, step: str, record: Record, model: str = MODEL) -> None:
+def put(store: Store, model: str, day: date, step: str, record: Record) -> None:
     """Write one record where the cycle writes it."""
-    store.put_if_absent(f"{model}/{day.isoformat()}/r1/{step}.json", seal(record))
+    named = record.model_copy(update={"model": model})
+    store.put_if_absent(f"{model}/{day.isoformat()}/r1/{step}.json", seal(named))
 
 
-def record_day(store: Store, judged: Judged, *, promoted: bool = True) -> date:
+def record_day(store: Store, judged: Judged, *, promoted: bool = True, model: str = MODEL) -> date:
     """Write every record of a decided day; with ``promoted`` its job passed the gate."""
     facts, day = judged.facts, judged.facts.day
-    put(store, day, "open", opened(day))
-    put(store, day, "metrics", metrics_of(facts.current, facts.validation.coverage))
-    put(store, day, "validation", facts.validation)
-    store.put_if_absent(
-        f"{MODEL}/{day.isoformat()}/r1/great-expectations.json", b'{"success": true}'
-    )
+    records: dict[str, Record] = {
+        "open": opened(day),
+        "metrics": metrics_of(facts.current, facts.validation.coverage),
+        "validation": facts.validation,
+        "facts": facts,
+        "drift": judged.drift,
+        "diagnosis": judged.diagnosis,
+        "decision": judged.decision,
+    }
     if facts.current.trusted:
-        put(store, day, "quality", quality_of(facts.current))
-    put(store, day, "facts", facts)
-    put(store, day, "drift", judged.drift)
-    put(store, day, "diagnosis", judged.diagnosis)
-    put(store, day, "decision", judged.decision)
+        records["quality"] = quality_of(facts.current)
+    for step, record in records.items():
+        put(store, model, day, step, record)
+    document = f"{model}/{day.isoformat()}/r1/great-expectations.json"
+    store.put_if_absent(document, b'{"success": true}')
     if judged.decision.action in ("compress", "retrain"):
-        record_job(store, judged, promoted=promoted)
+        record_job(store, model, judged, promoted=promoted)
     return day
 
 
-def record_story(store: Store, story: Story) -> list[date]:
+def record_story(store: Store, story: Story, model: str = MODEL) -> list[date]:
     """Write all days of a story."""
-    return [record_day(store, judged) for judged in story.days.values()]
+    return [record_day(store, judged, model=model) for judged in story.days.values()]
 
 
-def opened(day: date, model: str = MODEL) -> DayOpen:
+def opened(day: date) -> DayOpen:
     """A day's snapshot."""
     return DayOpen.model_validate(
         {
-            "model": model,
+            "model": MODEL,
             "day": day,
             "revision": 1,
-            "spec": {"name": model},
+            "spec": {"name": MODEL},
             "spec_sha256": "5" * 64,
-            "params": {"action": "auto", "dry_run": False, "note": "", "models": [model]},
+            "params": {"action": "auto", "dry_run": False, "note": "", "models": [MODEL]},
             "owner": "airflow:manual__1",
         }
     )
@@ -139,24 +144,26 @@ def quality_of(measured: DayMeasures) -> Evaluation:
     )
 
 
-def record_job(store: Store, judged: Judged, *, promoted: bool) -> None:
+def record_job(store: Store, model: str, judged: Judged, *, promoted: bool) -> None:
     """Write the records of the job that a day's decision asked for."""
     decision = judged.decision
     kind: Literal["compress", "retrain"] = (
         "compress" if decision.action == "compress" else "retrain"
     )
-    key = f"{MODEL}/{decision.day.isoformat()}/{kind}"
-    folder = Folder(prefix=f"{MODEL}/{decision.day.isoformat()}/r1/jobs/{kind}/model", files=FILES)
+    key = f"{model}/{decision.day.isoformat()}/{kind}"
+    folder = Folder(prefix=f"{model}/{decision.day.isoformat()}/r1/jobs/{kind}/model", files=FILES)
     parent = decision.champion_version or "1"
     day = decision.day
-    put(store, day, f"{kind}/job", job_spec(key, kind, day, parent, folder))
-    put(store, day, f"{kind}/candidate", candidate(key, kind, day, parent, folder))
-    put(store, day, f"{kind}/benchmark", benchmark(key, day, parent))
-    put(store, day, f"{kind}/gate", gate(kind, day, parent, passed=promoted))
+    put(store, model, day, f"{kind}/job", job_spec(key, kind, day, parent, folder))
+    put(store, model, day, f"{kind}/candidate", candidate(key, kind, day, parent, folder))
+    put(store, model, day, f"{kind}/benchmark", benchmark(key, day, parent))
+    put(store, model, day, f"{kind}/gate", gate(kind, day, parent, passed=promoted))
     if promoted:
         approval = Approval(approved=True, by="mara", note="looks right")
-        put(store, day, f"{kind}/approval", approval)
-        put(store, day, f"{kind}/promotion", ledger_entry(key, day, parent, folder, approval))
+        put(store, model, day, f"{kind}/approval", approval)
+        put(
+            store, model, day, f"{kind}/promotion", ledger_entry(key, day, parent, folder, approval)
+        )
 
 
 def job_spec(
@@ -224,7 +231,9 @@ def gate(
             interval=Interval(low=-0.37, high=-0.34) if passed else Interval(low=0.01, high=0.05),
             margin=0.03,
             passed=passed,
-            words="perplexity -35.8 % (-37 % to -34 %)" if passed else "perplexity may be 5 % worse",
+            words="perplexity -35.8 % (-37 % to -34 %)"
+            if passed
+            else "perplexity may be 5 % worse",
         ),
         GateRow(
             check="latency_ms",
