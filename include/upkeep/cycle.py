@@ -53,7 +53,7 @@ from upkeep.store import Lease, adopt_or_put, get_record, record_key
 from upkeep.tracking import run_place
 
 LEASE_TTL_S = 900.0
-HISTORY_EXTRA_DAYS = 7
+HISTORY_EXTRA_DAYS = 32  # so that a bad level of a month is not all that is remembered
 
 
 @dataclass(frozen=True)

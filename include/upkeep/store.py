@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Protocol
 
+from upkeep import faults
 from upkeep.errors import ConflictingRecord, ParamError, StoreError
 from upkeep.lease import Lease
 from upkeep.records import Folder, Record, RecordRef
@@ -96,7 +97,10 @@ def put_record(store: Store, key: str, record: Record) -> RecordRef:
 
 def adopt_or_put(store: Store, key: str, record: R) -> R:
     """Write ``record`` unless one lies there; whoever was first wins. Gives what is stored."""
+    step = key.rpartition("/r1/")[2].removesuffix(".json")
+    faults.point(f"before {step}")
     if store.put_if_absent(key, seal(record)):
+        faults.point(f"after {step}")
         return record
     stored = get_record(store, key, type(record))
     if stored is None:

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from fakes.registry import FakeRegistry
+from upkeep import faults
 from upkeep.config import load_fleet
 from upkeep.deployment import Deployment
 from upkeep.engines import JobHandle
@@ -34,24 +35,35 @@ FLEET = Path(__file__).parents[2] / "include" / "fleet"
 
 @dataclass
 class FakeEngine:
-    """Makes results up at once and keeps a history of what it was asked to start."""
+    """Makes results up at once; every start is a line of ``history``, shared by processes."""
 
     store: Store
     workdir: Path
     perplexity: dict[date, float] = field(default_factory=dict)
-    started: list[str] = field(default_factory=list)
     candidate_worse_by: float = 0.0
     speedup: float = 2.0
     fail: bool = False
+
+    @property
+    def history(self) -> Path:
+        return self.workdir / "effects.txt"
+
+    @property
+    def started(self) -> list[str]:
+        """The keys of every job that was really started, oldest first."""
+        return self.history.read_text().splitlines() if self.history.exists() else []
 
     def find(self, key: str) -> JobHandle | None:
         return JobHandle(engine="fake", key=key, attempt=1, place=key) if key in self.started else None
 
     def submit(self, job: JobSpec, attempt: int = 1) -> JobHandle:
         if job.key not in self.started:
-            self.started.append(job.key)
-            if not self.fail:
-                put_record(self.store, f"{job.output_prefix}/result.json", self._result(job))
+            self.workdir.mkdir(parents=True, exist_ok=True)
+            with self.history.open("a") as out:
+                out.write(f"{job.key}\n")
+            faults.point("fake_engine.started")
+        if not self.fail:  # a real job outlives its submitter
+            put_record(self.store, f"{job.output_prefix}/result.json", self._result(job))
         return JobHandle(engine="fake", key=job.key, attempt=attempt, place=job.key)
 
     def status(self, handle: JobHandle) -> JobStatus:
@@ -61,7 +73,7 @@ class FakeEngine:
         return "planted failure" if self.fail else ""
 
     def cancel(self, handle: JobHandle) -> None:
-        self.started.remove(handle.key)
+        raise AssertionError(f"nobody cancels {handle.key} here")
 
     def _result(self, job: JobSpec) -> Record:
         if job.kind == "evaluate":
@@ -149,11 +161,13 @@ class FakeEngine:
 class FakeTracker(FakeRegistry):
     """A registry in memory that also counts the projections it was asked for."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, file: Path | None = None) -> None:
+        super().__init__(file)
         self.projected: list[tuple[str, date]] = []
 
-    def project_day(self, store: Store, model: str, day: date, revision: int = 1) -> str:
+    def project_day(
+        self, store: Store, model: str, day: date, revision: int = 1, *, force: bool = False
+    ) -> str:
         self.projected.append((model, day))
         return f"run-{model}-{day}"
 
@@ -184,5 +198,5 @@ def make_deployment(folder: Path, fleet: Path = FLEET) -> FakeDeployment:
         cache=folder / "cache",
         tracking_uri="fake:",
         fake_engine=FakeEngine(store, folder / "work"),
-        fake_tracker=FakeTracker(),
+        fake_tracker=FakeTracker(folder / "registry.jsonl"),
     )
