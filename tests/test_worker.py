@@ -195,6 +195,18 @@ def test_hubs_and_telemetry_are_off_before_anything_is_read(
     assert {k: os.environ[k] for k in worker.OFFLINE} == worker.OFFLINE
 
 
+def test_threads_sleep_while_they_wait_unless_the_operator_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An operator's own OMP_WAIT_POLICY stands."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    worker.main([])
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    worker.main([])
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+
+
 def test_the_program_is_light_until_it_knows_the_job_and_never_meets_airflow() -> None:
     """The program is light until it knows the job and never meets airflow."""
     heavy = ["airflow", "mlflow", "torch", "transformers", "openvino", "nltk", "sacrebleu"]
