@@ -165,9 +165,9 @@ def test_a_dead_process_of_this_machine_holds_nothing(
     "owner",
     [
         f"cli:{socket.gethostname()}:{os.getpid()}",
-        "cli:another-machine:1",
+        "cli:another-machine:4194999",
         f"cli:{socket.gethostname()}:x",
-        f"run:{socket.gethostname()}:99999999",
+        f"run:{socket.gethostname()}:4194999",
         "cli",
     ],
 )

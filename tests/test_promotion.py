@@ -602,6 +602,45 @@ def test_a_promoter_that_was_overtaken_moves_nothing(world: World) -> None:
     assert world.registry.count("register", key=candidate.job_key) == 1
 
 
+def test_a_promoter_overtaken_after_its_entry_leaves_the_alias_to_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entry stands, the alias is not touched by the older try, the next run moves it."""
+    candidate = world.candidate()
+    gate = world.gate(candidate)
+
+    def overtake(point: str) -> None:
+        if point == "promotion.after_ledger":
+            later = 10_000.0 + time.time()
+            Lease.acquire(world.store, f"{MODEL}/promotion", "later", 60.0, lambda: later).release()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("upkeep.champion_change.faults.point", overtake)
+        with pytest.raises(StaleToken):
+            world.promote(candidate, gate)
+    assert (world.versions, world.alias) == (["1", "2"], "1")
+    assert world.promote(candidate, gate).version == "2"
+    assert (world.versions, world.alias) == (["1", "2"], "2")
+
+
+def test_an_alias_moved_by_hand_while_the_version_is_made_is_refused(world: World) -> None:
+    """An upload takes minutes: the alias is looked at again after it (F7)."""
+    world.promote(world.candidate())
+    candidate = world.candidate("third")
+    gate = world.gate(candidate)
+
+    class MovedMeanwhile(FakeRegistry):
+        def register(self, *given: Any) -> str:
+            version = super().register(*given)
+            self.set_alias(MODEL, "champion", "1")
+            return version
+
+    world.registry = MovedMeanwhile(world.registry.file)
+    with pytest.raises(PromotionRefused, match="somebody moved it"):
+        world.promote(candidate, gate)
+    assert (world.versions, world.alias) == (["1", "2"], "1")
+
+
 def test_the_second_of_two_heads_is_refused_by_the_number(world: World) -> None:
     """Even without the lease: one entry a number, the later writer must gate again."""
     with Change.alone(world.store, world.registry, MODEL) as late:

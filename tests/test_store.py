@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import json
 import os
@@ -370,9 +371,17 @@ def test_files_of_a_try_that_died_halfway_do_not_block_the_next(
     assert new.prefix == f"m/model.{new.files_sha256[:16]}"
     assert content(store.local_folder(new, tmp_path / "c"))["weights.bin"] == b"other"
     assert content(store.local_folder(old, tmp_path / "c"))["weights.bin"] != b"other"
+
+
+def test_a_file_too_many_under_the_prefix_is_other_content(
+    store: Store, model_files: Path, tmp_path: Path
+) -> None:
+    """Files that agree with a part of what lies there go beside it: they are not the whole."""
+    store.put_folder("m/model", model_files)
     (model_files / "config.json").unlink()
     fewer = store.put_folder("m/model", model_files)
-    assert store.local_folder(fewer, tmp_path / "c")
+    assert fewer.prefix != "m/model"
+    assert content(store.local_folder(fewer, tmp_path / "c")) == content(model_files)
 
 
 @pytest.mark.parametrize("where", ["links", "below", "pipe"])
@@ -469,6 +478,24 @@ def test_a_file_changed_while_it_is_stored_is_an_error(
     monkeypatch.setattr(store_files, "scan_folder", scan_then_change)
     with pytest.raises(ArtifactError, match="changed while it was stored"):
         local.put_folder("m/model", model_files)
+
+
+def test_s3_is_told_the_hash_of_each_file(
+    s3_environment: str, model_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server refuses bytes that are no longer those that were hashed."""
+    store = S3Store(f"s3://{BUCKET}/{uuid4().hex}")
+    store._client.create_bucket(Bucket=BUCKET)
+    real, told = store._client.put_object, {}
+
+    def note(**options: Any) -> Any:
+        told[options["Key"].rpartition("/")[2]] = options.get("ChecksumSHA256")
+        return real(**options)
+
+    monkeypatch.setattr(store._client, "put_object", note)
+    folder = store.put_folder("m", model_files)
+    for file in folder.files:
+        assert base64.b64decode(told[file.path.rpartition("/")[2]]).hex() == file.sha256
 
 
 # ---------------------------------------------------------------- the folder and its disk

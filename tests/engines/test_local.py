@@ -47,7 +47,7 @@ def engine(tmp_path: Path) -> LocalEngine:
     return LocalEngine(tmp_path, COMMAND, grace_s=0.5)
 
 
-def until(condition: Callable[[], object], ceiling_s: float = 30.0) -> None:
+def until(condition: Callable[[], object], ceiling_s: float = 20.0) -> None:
     """Poll until the condition holds."""
     deadline = time.monotonic() + ceiling_s
     while not condition():
@@ -171,19 +171,23 @@ from upkeep.engines.local import LocalEngine
 from upkeep.records import JobSpec
 spec = JobSpec.model_construct(**JobSpec.parse(Path(sys.argv[2]).read_bytes()).__dict__)
 handle = LocalEngine(Path(sys.argv[1]), sys.argv[3:]).submit(spec)
-print(handle.place)
+print(handle.place, flush=True)
 """
 
 
-def submit_elsewhere(root: Path, spec: JobSpec, crash_at: str = "") -> subprocess.Popen[str]:
-    """Submit from another process, that may be killed at a marked point."""
+def submit_elsewhere(
+    root: Path, spec: JobSpec, crash_at: str = "", *, stay: bool = False
+) -> subprocess.Popen[str]:
+    """Submit from another process, that may be killed at a marked point, or stays."""
     file = root / "spec.json"
     file.write_bytes(spec.canonical_bytes())
     return subprocess.Popen(
-        [sys.executable, "-c", SUBMIT, str(root), str(file), *COMMAND],
+        [sys.executable, "-c", SUBMIT + "sys.stdin.read()" * stay, str(root), str(file), *COMMAND],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "UPKEEP_CRASH_AT": crash_at},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -202,14 +206,17 @@ def test_killed_anywhere_while_submitting_and_run_again_one_job_has_started(
 
 
 def test_a_job_survives_the_death_of_its_submitter(engine: LocalEngine, tmp_path: Path) -> None:
-    """The submitter and its whole process group are killed; the job goes on and is adopted."""
+    """The submitter's whole process group is killed; the job goes on and is adopted."""
     gate = tmp_path / "gate"
     spec = job(fake="wait", until=str(gate))
-    submitter = submit_elsewhere(tmp_path, spec, crash_at="engine.after_spawn")
-    assert submitter.wait(60) == 137
+    submitter = submit_elsewhere(tmp_path, spec, stay=True)
+    assert submitter.stdout is not None
+    place = Path(submitter.stdout.readline().strip())
+    until((place / "waiting.txt").exists)
+    os.killpg(submitter.pid, signal.SIGKILL)
+    assert submitter.wait(60) == -signal.SIGKILL
     handle = engine.submit(spec)
-    until((Path(handle.place) / "waiting.txt").exists)
-    assert engine.status(handle) == "running"
+    assert (handle.place, engine.status(handle)) == (str(place), "running")
     gate.touch()
     assert ended(engine, handle) == "succeeded"
     assert starts(tmp_path) == 1
@@ -370,6 +377,15 @@ def test_what_a_worker_leaves_behind_is_ended_with_it(engine: LocalEngine) -> No
             not psutil.pid_exists(litter) or psutil.Process(litter).status() == psutil.STATUS_ZOMBIE
         )
     )
+
+
+def test_a_process_that_escaped_does_not_keep_the_job_running(engine: LocalEngine) -> None:
+    """It has the lock's open file, but the lock was given up when the worker was over."""
+    handle = engine.submit(job(fake="escape"))
+    try:
+        assert ended(engine, handle) == "succeeded"
+    finally:
+        psutil.Process(int((Path(handle.place) / "litter.txt").read_text())).kill()
 
 
 def test_a_job_of_another_machine_is_unknown_and_never_started_again(

@@ -2,7 +2,8 @@
 
 ``succeed``, ``crash`` (exit 1), ``bad_input`` (exit 2), ``wait`` (until the file
 ``params["until"]`` exists), ``stubborn`` (the same, deaf to SIGTERM), ``environment`` (prints it),
-``litter`` (leaves a process behind). Each run appends its process id to ``runs.txt`` beside it.
+``litter`` (leaves a process behind), ``escape`` (leaves one in a session of its own that has
+all of its open files). Each run appends its process id to ``runs.txt`` beside it.
 """
 
 from __future__ import annotations
@@ -31,8 +32,13 @@ def main() -> int:
             time.sleep(0.02)
     if part == "environment":
         Path("environment.json").write_text(json.dumps(dict(os.environ)), encoding="utf-8")
-    if part == "litter":
-        sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    if part in {"litter", "escape"}:
+        escapes = part == "escape"
+        sleeper = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(600)"],
+            start_new_session=escapes,
+            close_fds=not escapes,
+        )
         Path("litter.txt").write_text(str(sleeper.pid), encoding="utf-8")
     return {"crash": 1, "bad_input": 2}.get(part, 0)
 
