@@ -23,10 +23,11 @@ from fakes.sixteen_days import Story, tell
 from upkeep import faults, tracking_client
 from upkeep.errors import ParamError, TrackingError
 from upkeep.projection import HEADLINE, day_start_ms
-from upkeep.records import Override
+from upkeep.records import Folder, Override
 from upkeep.report import present
 from upkeep.sealed import seal
 from upkeep.store import Store, open_store
+from upkeep.store_files import scan_folder
 from upkeep.tracking import Tracker, first_day
 from upkeep.tracking_client import Mlflow
 
@@ -269,6 +270,21 @@ def test_a_job_is_a_nested_run_with_its_gate_as_a_table(world: World) -> None:
     assert [row[:2] for row in table["data"]] == [["perplexity", True], ["latency_ms", True]]
 
 
+def test_a_version_belongs_to_the_run_of_its_job(world: World, tmp_path: Path) -> None:
+    """Registered before the day is projected: the files lie in the job's nested run."""
+    day = world.record(RETRAIN_DAY)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    folder = Folder(prefix="p", files=scan_folder(tmp_path / "model"))
+    key = f"{world.model}/{day}/retrain"
+    assert world.tracker().register(world.model, tmp_path / "model", folder, {}, key) == "1"
+    made = world.runs()[key].info.run_id
+    parent = world.project(day)
+    job = world.runs()[key]
+    assert (job.info.run_id, job.data.tags["mlflow.parentRunId"]) == (made, parent)
+    assert {"model/config.json", "gate.json"} <= set(world.files(made))
+
+
 def test_the_timeline_has_one_step_a_day(world: World) -> None:
     """Days in any order, some twice: the steps are the days since the first, each once."""
     days = [world.record(number) for number in (16, QUIET_DAY, HOLD_DAY, RETRAIN_DAY)]
@@ -454,6 +470,17 @@ def test_what_was_deleted_in_mlflow_is_rebuilt_from_the_store_alone(world: World
         world.client().delete_run(run.info.run_id)
     world.project(day, force=True)
     assert world.shown() == before
+
+
+def test_a_deleted_run_is_made_whole_when_its_day_changes(world: World) -> None:
+    """What was sent to the run that is gone does not count for the one in its place."""
+    day = world.record(QUIET_DAY)
+    gone = world.project(day)
+    before = set(world.files(gone))
+    world.client().delete_run(gone)
+    order = Override(model=world.model, day=day, action="keep", note="why", by="mara")
+    world.store.put_if_absent(f"{world.model}/{day}/r1/override.json", seal(order))
+    assert set(world.files(world.project(day))) == before | {"records/override.json"}
 
 
 def test_texts_of_users_are_never_sent(world: World) -> None:

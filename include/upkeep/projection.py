@@ -145,11 +145,11 @@ def _day_tags(records: DayRecords) -> dict[str, Any]:
         "upkeep.decision_sha256": records.decision.digest() if records.decision else None,
         "upkeep.airflow_run_id": records.opened.get("airflow_run_id"),
         "mlflow.user": records.opened.get("owner"),
-        **_source(action_of(records)),
+        **source(action_of(records)),
     }
 
 
-def _source(what: str) -> dict[str, str]:
+def source(what: str) -> dict[str, str]:
     """MLflow's list of runs shows the source without being asked, and no other text of ours."""
     return {"mlflow.source.name": what, "mlflow.source.type": "JOB"}
 
@@ -206,7 +206,7 @@ def _job_tags(records: DayRecords, job: JobRecords) -> dict[str, Any]:
         "upkeep.version": job.promotion.version if job.promotion else None,
         "upkeep.approved_by": job.approval.by if job.approval and job.approval.approved else None,
         "mlflow.loggedArtifacts": table if job.gate else None,
-        **_source(job.kind),
+        **source(job.kind),
     }
 
 
@@ -251,7 +251,7 @@ def timeline_view(records: DayRecords, first_day: date) -> RunView:
             "upkeep.kind": "timeline",
             "upkeep.model": records.model,
             "upkeep.first_day": first_day.isoformat(),
-            **_source("timeline"),
+            **source("timeline"),
             "mlflow.note.content": (
                 f"Every day of **{records.model}** in one run; *Model metrics* has the charts. "
                 f"Step 1 is {first_day.isoformat()}; each point's time is its day's start, so the "

@@ -147,7 +147,7 @@ def job_note(job: JobRecords) -> str:
         made = job.candidate
         parts.append(
             f"Method {plain(made.method)}, from version {plain(made.parent_version)}, "
-            f"{made.format}, {made.folder.size_bytes / 1e6:,.1f} MB"
+            f"{made.format}, {made.folder.size_bytes / 1e6:,.1f} MB. {_gate_words(job)}"
         )
     if job.approval is not None:
         answer = "approved" if job.approval.approved else "refused"
@@ -161,5 +161,5 @@ def job_note(job: JobRecords) -> str:
             for r in job.gate.rows
         ]
         parts.append("\n".join([head, *rows]))
-        parts += [f"- {plain(row.words)}" for row in job.gate.rows if not row.passed]
+        parts.append("\n".join(f"- {plain(row.words)}" for row in job.gate.rows))
     return _whole_parts(parts)

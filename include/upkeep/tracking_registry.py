@@ -12,7 +12,7 @@ from typing import Any
 
 from upkeep import faults
 from upkeep.errors import TrackingError
-from upkeep.projection import DAY_MS, day_start_ms
+from upkeep.projection import DAY_MS, day_start_ms, source
 from upkeep.records import Folder
 from upkeep.store_files import verify_files
 from upkeep.tracking_client import BUDGET_S, Mlflow, Refused
@@ -140,11 +140,13 @@ def _ensure_model(mlflow: Mlflow, model: str) -> None:
 def _register_view(model: str, key: str) -> RunView:
     """A run for the files; where it is a day's job, the day's projection fills in the rest."""
     parts = key.split("/")
-    start = _start_ms(parts[1]) if len(parts) > 1 else None
-    tags = {"upkeep.model": model, **({} if start else {"upkeep.kind": "register"})}
-    start = start or int(time.time() * 1000)
-    name = " ".join(parts[1:]) or key
-    return RunView(key=key, name=name, start_ms=start, end_ms=start + DAY_MS, tags=tags)
+    name, start = " ".join(parts[1:]) or key, _start_ms(parts[1]) if len(parts) > 1 else None
+    if start is not None:
+        end = start + DAY_MS
+        return RunView(key=key, name=name, start_ms=start, end_ms=end, tags={"upkeep.model": model})
+    now = int(time.time() * 1000)
+    tags = {"upkeep.model": model, "upkeep.kind": "register", **source("register")}
+    return RunView(key=key, name=name, start_ms=now, end_ms=now, tags=tags)
 
 
 def _start_ms(text: str) -> int | None:
