@@ -35,28 +35,28 @@ class AirflowClient:
 
     def health(self) -> dict[str, str | None]:
         """The status of each of Airflow's components."""
-        found = self._call("GET", "/api/v2/monitor/health", token=False)
+        found = self.call("GET", "/api/v2/monitor/health", token=False)
         return {name: part.get("status") for name, part in found.items()}
 
     def dags(self) -> set[str]:
         """The DAGs that are parsed."""
-        found = self._call("GET", "/api/v2/dags?limit=100")
+        found = self.call("GET", "/api/v2/dags?limit=100")
         return {dag["dag_id"] for dag in found["dags"]}
 
     def import_errors(self) -> list[str]:
         """What could not be parsed."""
-        found = self._call("GET", "/api/v2/importErrors")
+        found = self.call("GET", "/api/v2/importErrors")
         return [f"{e['filename']}: {e['stack_trace'][-1500:]}" for e in found["import_errors"]]
 
     def pause(self, dag_id: str, *, paused: bool) -> None:
         """Pause a DAG, or let it run."""
-        self._call("PATCH", f"/api/v2/dags/{quote(dag_id)}", {"is_paused": paused})
+        self.call("PATCH", f"/api/v2/dags/{quote(dag_id)}", {"is_paused": paused})
 
     def trigger(self, dag_id: str, conf: dict[str, Any], run_id: str) -> bool:
         """Start a run; False where one of that name exists."""
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         try:
-            self._call("POST", f"/api/v2/dags/{quote(dag_id)}/dagRuns", body)
+            self.call("POST", f"/api/v2/dags/{quote(dag_id)}/dagRuns", body)
         except urllib.error.HTTPError as error:
             if error.code == HTTPStatus.CONFLICT:
                 return False
@@ -66,11 +66,17 @@ class AirflowClient:
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """A run as the API shows it; empty where there is none."""
         try:
-            found: dict[str, Any] = self._call("GET", _run_path(dag_id, run_id))
+            found: dict[str, Any] = self.call("GET", _run_path(dag_id, run_id))
         except urllib.error.HTTPError as error:
             if error.code == HTTPStatus.NOT_FOUND:
                 return {}
             raise
+        return found
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """The latest runs of a DAG, at most 100, the newest first."""
+        path = f"/api/v2/dags/{quote(dag_id)}/dagRuns?limit=100&order_by=-run_after"
+        found: list[dict[str, Any]] = self.call("GET", path)["dag_runs"]
         return found
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
@@ -78,7 +84,7 @@ class AirflowClient:
         tasks: list[dict[str, Any]] = []
         while True:
             path = f"{_run_path(dag_id, run_id)}/taskInstances?limit=100&offset={len(tasks)}"
-            found = self._call("GET", path)
+            found = self.call("GET", path)
             tasks += found["task_instances"]
             if not found["task_instances"] or len(tasks) >= found["total_entries"]:
                 return tasks
@@ -105,19 +111,10 @@ class AirflowClient:
             for t in failed
         )
 
-    def _why(self, task: dict[str, Any]) -> str:
-        path = (
-            f"{_run_path(task['dag_id'], task['dag_run_id'])}/taskInstances/{task['task_id']}"
-            f"/logs/{task['try_number']}?map_index={task['map_index']}&full_content=true"
-        )
-        content = self._call("GET", path)["content"]
-        errors = [line for line in content if line.get("level") in ("error", "critical")]
-        details = [d["exc_value"] for line in errors for d in line.get("error_detail") or ()]
-        return str((details or [line.get("event", "") for line in errors] or ["no log"])[-1])
-
-    def _call(self, method: str, path: str, body: Any = None, *, token: bool = True) -> Any:
+    def call(self, method: str, path: str, body: Any = None, *, token: bool = True) -> Any:
+        """One call; its JSON. HTTPError where the server refuses."""
         if token and not self._token:
-            made = self._call("POST", "/auth/token", self._login, token=False)
+            made = self.call("POST", "/auth/token", self._login, token=False)
             self._token = made["access_token"]
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if token:
@@ -132,8 +129,18 @@ class AirflowClient:
         except urllib.error.HTTPError as error:
             if error.code == HTTPStatus.UNAUTHORIZED and token:
                 self._token = ""
-                return self._call(method, path, body)
+                return self.call(method, path, body)
             raise
+
+    def _why(self, task: dict[str, Any]) -> str:
+        path = (
+            f"{_run_path(task['dag_id'], task['dag_run_id'])}/taskInstances/{task['task_id']}"
+            f"/logs/{task['try_number']}?map_index={task['map_index']}&full_content=true"
+        )
+        content = self.call("GET", path)["content"]
+        errors = [line for line in content if line.get("level") in ("error", "critical")]
+        details = [d["exc_value"] for line in errors for d in line.get("error_detail") or ()]
+        return str((details or [line.get("event", "") for line in errors] or ["no log"])[-1])
 
 
 def _run_path(dag_id: str, run_id: str) -> str:

@@ -157,6 +157,7 @@ class Stack:
 
     def _migrate(self, env: dict[str, str]) -> None:
         log = self._processes.log("migrate")
+        log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as out:
             done = subprocess.run(
                 [sys.executable, "-m", "airflow", "db", "migrate"],

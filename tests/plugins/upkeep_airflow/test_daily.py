@@ -1,0 +1,240 @@
+"""The bodies of daily_cycle's tasks, over a fake cycle."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from fakes.cycle import Cycle as FakeCycle
+
+from upkeep_airflow import daily
+from upkeep_airflow.links import URL_KEY
+from upkeep_airflow.notes import SAID_KEY
+from upkeep_airflow.shards import Shard
+
+
+class FakeTask:
+    """A task instance that keeps what is pushed and answers what it is told."""
+
+    map_index = 0
+
+    def __init__(self, *, earlier: str = "", owner_state: str = "running") -> None:
+        """``earlier``: the state of an earlier run; ``owner_state``: of the lease's holder."""
+        self.pushed: dict[str, Any] = {}
+        self._earlier, self._owner_state = earlier, owner_state
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Keep it."""
+        self.pushed[key] = value
+
+    def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
+        """What was pushed."""
+        return self.pushed.get(key)
+
+    def get_previous_dagrun(self, state: str) -> Any:
+        """An earlier run of that state, if there is one."""
+        return object() if state == self._earlier else None
+
+    def get_dagrun_state(self, dag_id: str, run_id: str) -> str:
+        """The state of the run that holds the lease."""
+        return self._owner_state
+
+
+class Runs:
+    """Runs that were started; ``existing`` ones are adopted."""
+
+    def __init__(self, *existing: str) -> None:
+        """Nothing is started yet."""
+        self.started: list[tuple[str, str, dict[str, Any]]] = []
+        self.existing = existing
+
+    def __call__(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str) -> bool:
+        """Start a run, or adopt it."""
+        self.started.append((dag_id, run_id, conf))
+        return run_id not in self.existing
+
+
+@pytest.fixture
+def labels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names that map indexes were given."""
+    given: list[str] = []
+    monkeypatch.setattr(daily, "name_map_index", given.append)
+    return given
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: list[str]) -> FakeCycle:
+    """The cycle that the tasks get."""
+    made = FakeCycle(tmp_path)
+    monkeypatch.setattr(daily, "cycle", lambda: made)
+    return made
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
+    """Runs that the tasks start."""
+    made = Runs()
+    monkeypatch.setattr(daily, "start_run", made)
+    return made
+
+
+def _plan(fake: FakeCycle, **plan: Any) -> None:
+    (fake.folder / "plan.json").write_text(json.dumps(plan))
+
+
+def _run(run_type: str = "manual", **conf: Any) -> SimpleNamespace:
+    at = datetime(2026, 3, 15, tzinfo=UTC)
+    return SimpleNamespace(
+        dag_id="daily_cycle",
+        run_id="r1",
+        run_type=run_type,
+        logical_date=at,
+        run_after=at,
+        conf=conf,
+    )
+
+
+def _shard(*models: str, refused: str = "") -> Shard:
+    return Shard(day="2026-03-14", models=list(models), owner="airflow:d/r", refused=refused)
+
+
+def test_opening_gives_a_shard_a_model_of_the_day_before(fake: FakeCycle) -> None:
+    """A scheduled run takes the whole fleet, for the day before its logical date."""
+    _plan(fake, fleet={"models": ["a", "b"]})
+    opened = daily.open_day(_run(), FakeTask())
+    assert [(s["models"], s["day"]) for s in opened.xcom_value] == [
+        (["a"], "2026-03-14"),
+        (["b"], "2026-03-14"),
+    ]
+    assert fake.calls() == [["start", "", "2026-03-14", "airflow:daily_cycle/r1", "auto"]]
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_day_waits_while_an_earlier_one_is_worked_on(fake: FakeCycle, state: str) -> None:
+    """A backfill's days run at once in Airflow; ours go in order, with nothing touched before."""
+    assert not daily.open_day(_run(), FakeTask(earlier=state)).is_done
+    assert fake.calls() == []
+
+
+def test_a_day_goes_on_after_an_earlier_one_that_failed(fake: FakeCycle) -> None:
+    """One failed day does not stop the days after it."""
+    assert daily.open_day(_run(), FakeTask(earlier="failed")).is_done
+
+
+def test_the_second_run_of_a_day_ends_attached_to_the_first(fake: FakeCycle) -> None:
+    """D12, R6: it is skipped, says to whom, and starts nothing."""
+    _plan(fake, held={"docs-assistant": "airflow:daily_cycle/first"})
+    task = FakeTask(owner_state="running")
+    with pytest.raises(AirflowSkipException, match="attached to airflow:daily_cycle/first"):
+        daily.open_day(_run(), task)
+    assert "attached to" in task.pushed[SAID_KEY][0]
+
+
+def test_a_lease_that_a_dead_run_left_is_waited_for(fake: FakeCycle) -> None:
+    """Skipping in favour of a run that has ended would lose the day."""
+    _plan(fake, held={"docs-assistant": "airflow:daily_cycle/first"})
+    assert not daily.open_day(_run(), FakeTask(owner_state="failed")).is_done
+
+
+def test_models_that_nobody_holds_go_on_without_the_others(fake: FakeCycle) -> None:
+    """Part of the fleet is worked on elsewhere; the rest is ours."""
+    _plan(fake, fleet={"models": ["a", "b"]}, held={"a": "cli:host:1"})
+    task = FakeTask()
+    assert [s["models"] for s in daily.open_day(_run(), task).xcom_value] == [["b"]]
+    assert task.pushed[SAID_KEY] == ["**2026-03-14**", "a: attached to cli:host:1"]
+
+
+def test_a_refused_file_shows_unless_models_were_named(fake: FakeCycle) -> None:
+    """Whoever asks for one model does not see another one's broken file fail."""
+    _plan(fake, fleet={"models": ["a"]}, refused={"b.yaml": "no"})
+    assert len(daily.open_day(_run(), FakeTask()).xcom_value) == 2
+    assert len(daily.open_day(_run(models=["a"]), FakeTask()).xcom_value) == 1
+
+
+def test_the_decision_is_the_map_index(fake: FakeCycle, labels: list[str]) -> None:
+    """What was decided is seen without opening a log."""
+    _plan(fake, action={"a": "retrain"})
+    task = FakeTask()
+    assert daily.decide(_shard("a"), task) == ["a: retrain (none)"]
+    assert labels[-1] == "a: retrain (none)"
+    assert task.pushed[SAID_KEY] == [r"a: **retrain** (none): perplexity rose \*20 %\*"]
+
+
+def test_what_was_decided_counts_beside_a_model_that_fails(fake: FakeCycle, runs: Runs) -> None:
+    """In a shard of two the good one is decided and its run started; the task still fails."""
+    _plan(fake, action={"a": "retrain"}, fails={"b": "decide"})
+    task = FakeTask()
+    with pytest.raises(AirflowException, match="b: decide of b fails"):
+        daily.decide(_shard("b", "a"), task)
+    daily.act(_shard("b", "a"), _run(), task)
+    assert [run_id for _, run_id, _ in runs.started] == ["a--2026-03-14--retrain"]
+
+
+@pytest.mark.parametrize("action", ["keep", "hold", "investigate"])
+def test_nothing_is_started_where_nothing_follows(
+    fake: FakeCycle, runs: Runs, labels: list[str], action: str
+) -> None:
+    """The most days."""
+    _plan(fake, action={"a": action})
+    task = FakeTask()
+    daily.decide(_shard("a"), task)
+    assert daily.act(_shard("a"), _run(), task) == []
+    assert (runs.started, labels[-1]) == ([], "a: nothing to do")
+
+
+def test_the_run_that_follows_is_named_by_its_key(fake: FakeCycle, runs: Runs) -> None:
+    """The name is the same for every try; the wish for an approval goes along."""
+    _plan(fake, action={"a": "compress"})
+    task = FakeTask()
+    daily.decide(_shard("a"), task)
+    daily.act(_shard("a"), _run(require_approval=True), task)
+    conf = {"models": ["a"], "day": "2026-03-14", "require_approval": True}
+    assert runs.started == [("compress", "a--2026-03-14--compress", conf)]
+
+
+def test_a_rollback_is_started_with_its_reason(fake: FakeCycle, runs: Runs) -> None:
+    """The form of rollback has no day; the reason goes into the ledger."""
+    _plan(fake, action={"a": "rollback"})
+    task = FakeTask()
+    daily.decide(_shard("a"), task)
+    daily.act(_shard("a"), _run(), task)
+    conf = {"models": ["a"], "note": "decided by the policy on 2026-03-14"}
+    assert runs.started == [("rollback", "a--2026-03-14--rollback", conf)]
+
+
+def test_a_backfill_decides_and_starts_nothing(fake: FakeCycle, runs: Runs) -> None:
+    """D14: a job for a day long past would promote a model made for it."""
+    _plan(fake, action={"a": "retrain"})
+    task = FakeTask()
+    daily.decide(_shard("a"), task)
+    assert daily.act(_shard("a"), _run(run_type="backfill"), task) == []
+    assert runs.started == []
+
+
+def test_the_report_leaves_the_address_and_gives_the_day_free(fake: FakeCycle) -> None:
+    """The button leads to the run; the lease's owner is handed on."""
+    task = FakeTask()
+    daily.report(_shard("a"), ["a: keep (none)"], task)
+    assert task.pushed[URL_KEY] == "http://127.0.0.1/a/2026-03-14/day"
+    assert fake.calls() == [["report", "a", "2026-03-14", "airflow:d/r"]]
+
+
+def test_a_day_without_a_decision_fails_and_is_reported(fake: FakeCycle) -> None:
+    """What there is goes to MLflow; the run is red, and its note says so."""
+    task = FakeTask()
+    with pytest.raises(AirflowFailException, match="a: no decision"):
+        daily.report(_shard("a"), None, task)
+    assert task.pushed[SAID_KEY] == ["a: **no decision**"]
+    assert fake.calls() == [["report", "a", "2026-03-14", "airflow:d/r"]]
+
+
+def test_observing_and_evaluating_call_their_step(fake: FakeCycle) -> None:
+    """One step, one model, one day."""
+    daily.observe(_shard("a"))
+    daily.evaluate(_shard("a"))
+    assert fake.calls() == [["observe", "a", "2026-03-14"], ["evaluate", "a", "2026-03-14"]]

@@ -1,0 +1,34 @@
+"""The run's note."""
+
+from __future__ import annotations
+
+import pytest
+
+from upkeep_airflow.notes import MAX_NOTE_CHARS, compose, plain
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[click](http://evil)", r"\[click\]\(http://evil\)"),
+        ("<img src=x>", r"\<img src=x\>"),
+        ("**bold**", r"\*\*bold\*\*"),
+        ("two\nlines", "two lines"),
+        ("perplexity 12.0", "perplexity 12.0"),
+    ],
+)
+def test_text_from_outside_does_nothing_in_markdown(text: str, shown: str) -> None:
+    """A slice's name from a log is shown, never a link, a tag or a heading."""
+    assert plain(text) == shown
+
+
+def test_what_a_person_wrote_stays_first() -> None:
+    """What the run says follows, each line once, however often the run is cleared."""
+    once = compose("my note", ["a: keep"])
+    assert once == "my note\n\na: keep"
+    assert compose(once, ["a: keep"]) == once
+
+
+def test_a_long_note_is_cut_to_what_airflow_holds() -> None:
+    """PostgreSQL refuses a longer one, and with it the run's end."""
+    assert len(compose(None, ["x" * 5000])) == MAX_NOTE_CHARS
