@@ -274,7 +274,7 @@ SPOILS: dict[str, Spoil] = {
 }
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(field=st.sampled_from(sorted(SPOILS)), number=bad_numbers)
 def test_a_number_that_is_none_never_makes_a_trusted_day(
     good: DailyMetrics, field: str, number: float
