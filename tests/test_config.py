@@ -439,6 +439,12 @@ def test_null_takes_a_default_away(write: Write) -> None:
     assert "requests" in fleet.models["tiny"].policy.measures
 
 
+def test_limits_that_touch_are_allowed(write: Write) -> None:
+    """As many days as the baseline has may be asked for."""
+    own = f"baseline: {{days: 7, min_days: 7}}\n  {COOLDOWN}"
+    assert load(write(tiny=changed(COOLDOWN, own)), strict=True).models
+
+
 def test_measures_by_slice_are_known(write: Write) -> None:
     """Shares of slices and quality by slice may have objectives."""
     own = "objectives: {'perplexity[code]': {max: 50.0}, 'share[code]': {max: 0.5}}"

@@ -203,6 +203,12 @@ def test_the_limit_of_a_conf_is_of_its_json() -> None:
     assert caught.value.where == "note"
 
 
+def test_the_limits_themselves_are_allowed() -> None:
+    """The longest note, and the first day that has data."""
+    assert len(effective({"note": "x" * 2000}).note) == 2000
+    assert effective({"day": "2026-01-01"}).day == date(2026, 1, 1)
+
+
 def test_a_fleet_of_none_gives_no_models() -> None:
     """A run over an empty fleet is allowed."""
     assert effective_params({}, (), TODAY).models == ()
