@@ -1,0 +1,1 @@
+"""The example model ``docs-assistant``: its corpus, its training, its traffic, its server."""
