@@ -106,7 +106,6 @@ class CandidateRoute:
         """Make the candidate champion; None if the gate or a person said no."""
         known = get_record(self.store, self._key("promotion"), LedgerEntry)
         if known is not None:
-            promotion.reconcile(self.store, self.deployment.tracker(), self.model)
             return known
         verdict = self.gate()
         if approval is not None:

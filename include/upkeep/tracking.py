@@ -90,7 +90,9 @@ class RunPlace(NamedTuple):
 
     def url(self, uri: str) -> str:
         """The run's page at the server ``uri``."""
-        return f"{uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        page = f"experiments/{self.experiment_id}/runs/{self.run_id}"
+        # Without the parameter MLflow 3 opens on its page for traces.
+        return f"{uri.rstrip('/')}/#/{page}?workflowType=machine_learning"
 
 
 class _Projection:
