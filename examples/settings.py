@@ -42,6 +42,8 @@ def _upkeep(state: Path, mlflow_port: int) -> dict[str, str]:
         "UPKEEP_CACHE": str(state / "cache"),
         "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow_port}",
         "PYTHONPATH": _python_path(),
+        "UPKEEP_PRELOAD": "upkeep.cycle,great_expectations,mlflow",
+        "GX_ANALYTICS_ENABLED": "false",
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
     }
@@ -78,7 +80,7 @@ def _airflow(state: Path, known: dict[str, Any], port: int) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _database(home),
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
@@ -94,6 +96,11 @@ def _airflow(state: Path, known: dict[str, Any], port: int) -> dict[str, str]:
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "SCARF_ANALYTICS": "false",
     }
+
+
+def _database(home: Path) -> str:
+    """SQLite, or what ``UPKEEP_AIRFLOW_DATABASE`` names."""
+    return os.environ.get("UPKEEP_AIRFLOW_DATABASE") or f"sqlite:///{home / 'airflow.db'}"
 
 
 def settings(state: Path) -> dict[str, Any]:

@@ -28,7 +28,9 @@ def day_of(number: int) -> date:
     return FIRST + timedelta(number - 1)
 
 
-def rows_of(day: date, *, n: int = 48, version: str = "1", latency: float = 50.0) -> list[dict[str, Any]]:
+def rows_of(
+    day: date, *, n: int = 48, version: str = "1", latency: float = 50.0
+) -> list[dict[str, Any]]:
     """Healthy rows of one day: two an hour, latencies that vary by a few per cent."""
     noise = random.Random(day.toordinal())
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
@@ -71,7 +73,9 @@ def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDeploymen
     return made
 
 
-def play(deployment: FakeDeployment, day: date, rows: list[dict[str, Any]] | None, **conf: Any) -> Decision:
+def play(
+    deployment: FakeDeployment, day: date, rows: list[dict[str, Any]] | None, **conf: Any
+) -> Decision:
     """One day's log, if any, and one day's cycle."""
     if rows is not None:
         write_day(deployment.cache.parent / "logs" / MODEL, day, rows=rows)
@@ -107,9 +111,7 @@ def test_a_second_run_of_a_day_adopts_everything(deployment: FakeDeployment) -> 
     before = {k: deployment.store.get(k) for k in deployment.store.list(MODEL)}
     started = list(deployment.engine("local").started)
     again = play(deployment, day_of(2), None)
-    assert again == get_record(
-        deployment.store, record_key(MODEL, day_of(2), "decision"), Decision
-    )
+    assert again == get_record(deployment.store, record_key(MODEL, day_of(2), "decision"), Decision)
     assert deployment.engine("local").started == started
     assert {k: deployment.store.get(k) for k in deployment.store.list(MODEL)} == before
 

@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from fakes.registry import FakeRegistry
+
 from upkeep import faults
 from upkeep.config import load_fleet
 from upkeep.deployment import Deployment
@@ -54,7 +55,9 @@ class FakeEngine:
         return self.history.read_text().splitlines() if self.history.exists() else []
 
     def find(self, key: str) -> JobHandle | None:
-        return JobHandle(engine="fake", key=key, attempt=1, place=key) if key in self.started else None
+        return (
+            JobHandle(engine="fake", key=key, attempt=1, place=key) if key in self.started else None
+        )
 
     def submit(self, job: JobSpec, attempt: int = 1) -> JobHandle:
         if job.key not in self.started:
@@ -125,7 +128,9 @@ class FakeEngine:
         assert job.candidate is not None
         n = 200
         loss = tuple(40.0 + (i % 7) for i in range(n))
-        worse = tuple(x * (1 + self.candidate_worse_by) - 0.01 * (i % 3) for i, x in enumerate(loss))
+        worse = tuple(
+            x * (1 + self.candidate_worse_by) - 0.01 * (i % 3) for i, x in enumerate(loss)
+        )
         return Benchmark(
             model=job.model,
             day=job.day,
