@@ -61,7 +61,7 @@ def _quiet(drift: Drift, drifted: Sequence[DriftResult]) -> CauseEvidence:
     """Nothing harmful drifted: still learning, or nothing to explain."""
     young = [r for r in drift.results if is_learning(r) and r.slice is None]
     if young or not drift.results:
-        words = "; ".join(r.words for r in young) or "nothing was collected yet"
+        words = _learnt(young) or "nothing was collected yet"
         return CauseEvidence(cause="learning", score=1.0, words=words)
     words = "nothing drifted"
     if drifted:
@@ -72,6 +72,16 @@ def _quiet(drift: Drift, drifted: Sequence[DriftResult]) -> CauseEvidence:
 def is_learning(result: DriftResult) -> bool:
     """Whether a result is unknown only because its baseline is still being learnt."""
     return result.state == "unknown" and result.current is not None
+
+
+def _learnt(young: Sequence[DriftResult]) -> str:
+    """What is still being learnt, the measures that have come as far named together."""
+    groups: dict[str, list[str]] = {}
+    for result in young:
+        groups.setdefault(result.words.removeprefix(f"{result.measure}: "), []).append(
+            result.measure
+        )
+    return "; ".join(f"{words} ({', '.join(names)})" for words, names in groups.items())
 
 
 def _said(results: Sequence[DriftResult]) -> str:
