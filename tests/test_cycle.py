@@ -86,7 +86,7 @@ def play(
     cycle.start(params, f"run-{day}")
     cycle.evaluate(MODEL, day)
     decision = cycle.decide(MODEL, day)
-    plan = cycle.act(MODEL, day)
+    plan = cycle.act(MODEL, day, f"run-{day}")
     if plan is not None:
         follow(cycle, plan)
     cycle.report(MODEL, day, f"run-{day}")

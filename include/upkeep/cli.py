@@ -40,11 +40,17 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        err.print(f"[red]refused:[/red] {error}", highlight=False)
+        _complain("refused", error)
         sys.exit(2)
     except UpkeepError as error:
-        err.print(f"[red]{type(error).__name__}:[/red] {error}", highlight=False)
+        _complain(type(error).__name__, error)
         sys.exit(1)
+
+
+def _complain(word: str, error: UpkeepError) -> None:
+    """One line an error; what else was found with it follows."""
+    for line in (f"{word}: {error}", *getattr(error, "__notes__", ())):
+        err.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _owner() -> str:
@@ -68,8 +74,8 @@ def check() -> None:
 
     folder = Path(os.environ.get("UPKEEP_FLEET", "include/fleet"))
     fleet = load_fleet(folder, strict=False)
-    for error in fleet.errors.values():
-        err.print(str(error), highlight=False, markup=False)
+    for error in fleet.problems:
+        _complain("refused", error)
     out.print(f"{len(fleet.models)} models, {len(fleet.errors)} files refused")
     if fleet.errors:
         raise typer.Exit(2)

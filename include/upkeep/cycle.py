@@ -45,7 +45,9 @@ from upkeep.records import (
     LedgerEntry,
     ModelInput,
     Override,
+    RunParams,
     ValidationResult,
+    sha256_hex,
 )
 from upkeep.samples import Quarantine, choose_samples, put_samples, read_samples, samples_key
 from upkeep.spec import ModelSpec
@@ -105,6 +107,7 @@ class Cycle:
                 attached[model] = held.owner
                 continue
             self._open(model, params, owner)
+            self._order(model, params, owner)
             mine.append(model)
         refused = {str(f): str(e) for f, e in self.deployment.fleet.errors.items()}
         return StartedDay(params.day, tuple(mine), attached, refused)
@@ -160,13 +163,17 @@ class Cycle:
         made = decision.decide(facts, drifts, found, spec.policy, methods_of(spec))
         return adopt_or_put(self.store, record_key(model, day, "decision"), made)
 
-    def act(self, model: str, day: date) -> JobPlan | None:
-        """Say what follows: the policy's action, or the one that a person ordered."""
-        made = self.decide(model, day)
-        params = self._opened(model, day).params
-        action = made.action
-        if params.get("action") in ("compress", "retrain"):
-            action = self._override(model, day, params).action
+    def act(self, model: str, day: date, owner: str = "") -> JobPlan | None:
+        """Say what follows: the policy's action, or the one that a person ordered.
+
+        ``owner`` names the run, whose own parameters say whether it may start anything.
+        """
+        action = self.decide(model, day).action
+        order = get_record(self.store, record_key(model, day, "override"), Override)
+        if order is not None:
+            action = order.action
+        run = get_record(self.store, _params_key(model, day, owner), RunParams)
+        params = run.params if run else self._opened(model, day).params
         if params.get("dry_run") or params.get("action") == "evaluate_only":
             return None
         if action not in ("compress", "retrain", "rollback"):
@@ -254,17 +261,22 @@ class Cycle:
     def _route(self, model: str, day: date, kind: Kind) -> CandidateRoute:
         return CandidateRoute(self.deployment, self._opened(model, day), kind)
 
-    def _override(self, model: str, day: date, params: Mapping[str, object]) -> Override:
-        ordered = Override.model_validate(
-            {
-                "model": model,
-                "day": day,
-                "action": params["action"],
-                "note": params["note"],
-                "by": self._opened(model, day).owner,
-            }
-        )
-        return adopt_or_put(self.store, record_key(model, day, "override"), ordered)
+    def _order(self, model: str, params: TriggerParams, owner: str) -> None:
+        """Record what this run was told, and a person's order for the day if it is one."""
+        day = params.day
+        told = RunParams(model=model, day=day, owner=owner, params=params.model_dump(mode="json"))
+        adopt_or_put(self.store, _params_key(model, day, owner), told)
+        if params.action not in ("compress", "retrain"):
+            return
+        ordered = Override(model=model, day=day, action=params.action, note=params.note, by=owner)
+        stands = adopt_or_put(self.store, record_key(model, day, "override"), ordered)
+        if stands.action != ordered.action:
+            raise ParamError(
+                "action",
+                ordered.action,
+                f"{stands.action} was ordered for this day by {stands.by}",
+                "order it for another day",
+            )
 
     # ------------------------------------------------------------------ inputs of the steps
 
@@ -319,6 +331,10 @@ def spec_of(opened: DayOpen) -> ModelSpec:
 def methods_of(spec: ModelSpec) -> dict[str, str]:
     """The job method of each kind, as decisions name it."""
     return {"compress": spec.jobs.compress.method, "retrain": spec.jobs.retrain.method}
+
+
+def _params_key(model: str, day: date, owner: str) -> str:
+    return record_key(model, day, f"params/{sha256_hex(owner.encode())[:16]}")
 
 
 def _lease(model: str, day: date) -> str:

@@ -49,7 +49,7 @@ def _prepare(cycle: Cycle, model: str, params: TriggerParams, owner: str) -> Non
 
 def _finish(cycle: Cycle, model: str, day: date, owner: str) -> Decision:
     decision = cycle.decide(model, day)
-    plan = cycle.act(model, day)
+    plan = cycle.act(model, day, owner)
     if plan is not None:
         follow(cycle, plan)
     cycle.report(model, day, owner)

@@ -393,6 +393,15 @@ class Decision(Record):
     policy_sha256: Sha256
 
 
+class RunParams(Record):
+    """The effective parameters of one run of a day; ``owner`` names the run."""
+
+    model: ModelName
+    day: date
+    owner: str
+    params: dict[str, Any]
+
+
 class Override(Record):
     """A person's order for a day that stands over the policy's decision."""
 

@@ -93,7 +93,7 @@ def decide(shard: Shard, ti: Any = None) -> list[str]:
     route, day = cycle(), date.fromisoformat(shard["day"])
 
     def step(model: str) -> tuple[Decision, JobPlan | None]:
-        return route.decide(model, day), route.act(model, day)
+        return route.decide(model, day), route.act(model, day, shard["owner"])
 
     decided: list[str] = []
     said: list[str] = []

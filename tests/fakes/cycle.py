@@ -126,7 +126,7 @@ class Cycle:
             policy_version="1", policy_sha256=ZEROS,
         )  # fmt: skip
 
-    def act(self, model: str, day: date) -> JobPlan | None:
+    def act(self, model: str, day: date, owner: str = "") -> JobPlan | None:
         """The run that follows."""
         self._called("act", model, day)
         action = self.plan("action").get(model, "keep")

@@ -1,0 +1,201 @@
+"""The command line: what it prints, its exit codes, and that a refusal leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.deployment import FLEET, FakeDeployment
+from fakes.tiny_model import tiny_llama
+from test_cycle import MODEL, day_of, deployment, play_until  # noqa: F401 - a fixture
+
+from upkeep import cli, promotion
+from upkeep.deployment import Deployment
+from upkeep.records import DailyMetrics, Quantiles
+from upkeep.spec import Policy
+from upkeep.store import get_record, record_key
+
+
+@pytest.fixture
+def places(
+    deployment: FakeDeployment,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> FakeDeployment:
+    """The command line over a fake deployment, its wide table not cut."""
+    monkeypatch.setattr(Deployment, "from_env", classmethod(lambda _cls: deployment))
+    monkeypatch.setenv("UPKEEP_STORE", deployment.store.root)
+    monkeypatch.setenv("COLUMNS", "200")
+    return deployment
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> int:
+    """The exit code of one call."""
+    monkeypatch.setattr(sys, "argv", ["upkeep", *args])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_check_accepts_the_fleet_that_ships(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example's own YAML is valid."""
+    monkeypatch.setenv("UPKEEP_FLEET", str(FLEET))
+    monkeypatch.setenv("UPKEEP_LOGS", "/var/log/requests")
+    assert run(monkeypatch, "check") == 0
+    assert "1 models, 0 files refused" in capsys.readouterr().out
+
+
+def test_check_names_file_line_and_field(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """C1: a typo is shown where it stands; the exit code is 2."""
+    (tmp_path / "one.yaml").write_text("name: one\nsorces: []\n")
+    monkeypatch.setenv("UPKEEP_FLEET", str(tmp_path))
+    assert run(monkeypatch, "check") == 2
+    shown = capsys.readouterr().err
+    assert "one.yaml:2" in shown
+    assert "sources" in shown
+
+
+@pytest.mark.parametrize("day", ["01/02/2026", "2026-3-5", "tomorrow", "2026-03-05\n", ""])
+def test_a_day_that_is_no_iso_day_is_refused(
+    places: FakeDeployment,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    day: str,
+) -> None:
+    """D11: one line, exit code 2, no side effect."""
+    before = places.store.list("")
+    assert run(monkeypatch, "day", MODEL, day) == 2
+    assert "YYYY-MM-DD" in capsys.readouterr().err.replace("\n", " ")
+    assert places.store.list("") == before
+
+
+def test_a_model_that_is_not_in_the_fleet_is_refused(
+    places: FakeDeployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """D16: near names are listed."""
+    assert run(monkeypatch, "day", "docs-asistant", "2026-03-05") == 2
+    assert MODEL in capsys.readouterr().err
+
+
+def test_an_action_of_ones_own_needs_a_note(
+    places: FakeDeployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """D15: an order without a reason is refused."""
+    assert run(monkeypatch, "day", MODEL, "2026-03-05", "--action", "compress") == 2
+    assert "note" in capsys.readouterr().err
+
+
+def test_days_in_one_process_are_listed_and_replayed(
+    places: FakeDeployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`decisions --json` holds what a script needs; a replay gives every byte again."""
+    play_until(places, 3)
+    assert run(monkeypatch, "decisions", "--json") == 0
+    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    wanted = {"day", "model", "action", "cause", "reasons", "champion_version", "mlflow_run_id"}
+    assert [set(row) for row in rows] == [wanted] * 3
+    assert [(r["day"], r["action"], r["champion_version"]) for r in rows] == [
+        (day_of(n).isoformat(), "keep", "1") for n in (1, 2, 3)
+    ]
+    assert run(monkeypatch, "replay", MODEL, "--json") == 0
+    assert [row["identical"] for row in json.loads(capsys.readouterr().out)] == [True] * 3
+
+
+def test_a_replay_under_another_policy_says_what_flips(
+    places: FakeDeployment,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """What if a young model were not kept but looked at? Nothing is written."""
+    play_until(places, 2)
+    before = places.store.list("")
+    policy: Policy = places.fleet.models[MODEL].policy
+    rules = [r.model_dump(mode="json") for r in policy.rules]
+    for rule in rules:
+        rule["action"] = "investigate" if rule["cause"] == "learning" else rule["action"]
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        json.dumps(
+            policy.model_dump(mode="json", exclude_none=True)
+            | {"rules": [{k: v for k, v in rule.items() if v is not None} for rule in rules]}
+        )
+    )
+    assert run(monkeypatch, "replay", MODEL, "--policy", str(other), "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(r["stored"], r["replayed"]) for r in rows] == [("keep", "investigate")] * 2
+    assert places.store.list("") == before
+
+
+def test_a_record_that_was_tampered_with_is_not_listed_as_if_it_were_whole(
+    places: FakeDeployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One changed byte of a decision is an error that names it."""
+    play_until(places, 1)
+    path = Path(places.store.root) / record_key(MODEL, day_of(1), "decision")
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes().replace(b'"keep"', b'"hold"', 1))
+    assert run(monkeypatch, "decisions") == 1
+    assert "decision.json" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_rollback_puts_the_earlier_champion_back(
+    places: FakeDeployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """R20: one command, one entry, one move of the alias; the ledger shows both."""
+    play_until(places, 6)
+    order = ("--action", "compress", "--note", "cheaper")
+    assert run(monkeypatch, "day", MODEL, day_of(6).isoformat(), *order) == 0
+    assert [e.event for e in promotion.ledger(places.store, MODEL)] == ["register", "promote"]
+    assert run(monkeypatch, "rollback", MODEL, "--note", "slower in production") == 0
+    assert places.tracker().get_alias(MODEL, "champion") == "1"
+    assert run(monkeypatch, "ledger", "--json") == 0
+    printed = capsys.readouterr().out
+    rows = json.loads(printed[printed.index("[\n") :])
+    assert [row["event"] for row in rows] == ["register", "promote", "rollback"]
+
+
+def test_register_checks_the_files_and_does_it_once(
+    places: FakeDeployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model that has a champion keeps it; unsafe files never get so far."""
+    assert run(monkeypatch, "register", MODEL, str(tiny_llama())) == 0
+    assert len(promotion.ledger(places.store, MODEL)) == 1
+    assert "version 1 is champion" in capsys.readouterr().out
+
+
+def test_unsafe_files_are_refused_before_anything_is_kept(
+    places: FakeDeployment,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """E1: a pickle never becomes a champion."""
+    empty = replace(places, fake_tracker=places.tracker())
+    monkeypatch.setattr(Deployment, "from_env", classmethod(lambda _cls: empty))
+    monkeypatch.setattr(promotion, "champion", lambda *_: None)
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "pytorch_model.bin").write_bytes(b"\x80\x04cos\nsystem\n")
+    before = places.store.list("")
+    assert run(monkeypatch, "register", MODEL, str(bad)) == 2
+    assert "pytorch_model.bin" in capsys.readouterr().err.replace("\n", "")
+    assert places.store.list("") == before
+
+
+def test_what_the_store_holds_is_what_was_measured(places: FakeDeployment) -> None:
+    """The day's metrics are real numbers of the log, not of the fake engine."""
+    play_until(places, 1)
+    metrics = get_record(places.store, record_key(MODEL, date(2026, 3, 5), "metrics"), DailyMetrics)
+    assert metrics is not None
+    assert metrics.requests == 48
+    assert isinstance(metrics.latency_ms, Quantiles)
+    assert 47 < metrics.latency_ms.p50 < 53
