@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from upkeep import promotion
@@ -39,15 +40,16 @@ def _row(store: Store, model: str, number: int, day: date) -> tuple[str, ...]:
     quality = get_record(store, record_key(model, day, "quality"), Evaluation)
     drift = get_record(store, record_key(model, day, "drift"), Drift)
     decision = get_record(store, record_key(model, day, "decision"), Decision)
-    drifted = [r.measure for r in drift.results if r.state == "drifted"] if drift else []
+    results = drift.results if drift else ()
+    drifted = [r.measure for r in results if r.state == "drifted" and r.slice is None]
     after = [e for e in promotion.ledger(store, model) if e.day is None or e.day <= day]
     return (
         f"{number} {day:%a %d}",
         _number(metrics.requests if metrics else None, ".0f"),
         _number(metrics.latency_ms.p95 if metrics and metrics.latency_ms else None, ".1f"),
         _number(metrics.cost_usd_per_1k if metrics else None, ".5f"),
-        _perplexity(quality),
-        ", ".join(drifted) or "-",
+        escape(_perplexity(quality)),
+        escape(", ".join(drifted)) or "-",
         decision.cause if decision else "-",
         decision.action if decision else "-",
         ",".join(metrics.requests_by_version) if metrics else "-",
