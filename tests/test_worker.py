@@ -265,6 +265,36 @@ def test_a_flipped_bit_in_the_weights_is_refused(tmp_path: Path, store: Store) -
     assert store.get(f"{PREFIX}/evaluate/result.json") is None
 
 
+def test_a_folder_is_looked_through_before_any_of_it_is_loaded(
+    tmp_path: Path, store: Store
+) -> None:
+    """A pickle under its right hash is still a pickle."""
+    source = tmp_path / "model"
+    shutil.copytree(tiny_openvino(), source)
+    (source / "extra.pkl").write_bytes(b"\x80\x04N.")
+    folder = store.put_folder("docs-assistant/versions/pickled", source)
+    job = evaluate_job(store, source=ModelInput(version="1", format="openvino", folder=folder))
+    with pytest.raises(ArtifactError, match=r"extra.pkl.*pickle"):
+        run_here(tmp_path, job)
+
+
+def test_a_made_model_is_looked_through_before_it_is_stored(
+    tmp_path: Path, store: Store, training: FakeTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What training leaves beside the weights must be harmless too."""
+
+    def retrain(champion: Path, *args: Any) -> dict[str, float]:
+        shutil.copytree(champion, args[-1], dirs_exist_ok=True)
+        (args[-1] / "optimizer.pt").write_bytes(b"\x80\x04N.")
+        return {}
+
+    monkeypatch.setattr(training, "retrain", retrain)
+    job = make_job(store, "retrain", method="full", source=model_in(store, "safetensors"))
+    job = job.model_copy(update={"data": job.data | {"training": job.data["evaluation"]}})
+    with pytest.raises(ArtifactError, match=r"optimizer\.pt"):
+        run_here(tmp_path, job)
+
+
 def test_a_model_that_this_worker_cannot_run_is_refused(tmp_path: Path, store: Store) -> None:
     """A model that this worker cannot run is refused."""
     source = model_in(store, "openvino").model_copy(update={"format": "onnx"})

@@ -50,6 +50,13 @@ def test_the_longest_common_subsequence_of_words_worked_by_hand() -> None:
     assert turned.f == pytest.approx(0.5)
 
 
+def test_the_stemmer_is_used_when_asked_for() -> None:
+    """Porter's stems of "jumping" and "jumped" are the same, the words are not."""
+    pair = [("dogs jumping", "dogs jumped")]
+    assert compare(pair, stemmer=True)[0].f == 1.0
+    assert compare(pair)[0].f == pytest.approx(0.5)
+
+
 def test_the_score_is_the_mean_over_samples_in_all_and_a_slice() -> None:
     """The score is the mean over samples in all and a slice."""
     samples = make_samples(30)
