@@ -32,7 +32,7 @@ class BenchmarkParams(JobParams):
     None: the job's ``cpus``.
     """
 
-    rounds: Annotated[int, Field(ge=6, le=10_000)] = 12
+    rounds: Annotated[int, Field(ge=6, le=10_000)] = 24
     warmup_rounds: Annotated[int, Field(ge=1, le=100)] = 2
     prompts: Annotated[int, Field(ge=1, le=1_000)] = 3
     new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 24

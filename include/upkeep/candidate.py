@@ -156,7 +156,7 @@ class CandidateRoute:
             "benchmark",
             "interleaved",
             data={"evaluation": evaluation},
-            params={},
+            params=dict(self.spec.jobs.benchmark.params),
             candidate=ModelInput(
                 version="candidate", format=candidate.format, folder=candidate.folder
             ),

@@ -134,6 +134,12 @@ class RetrainJob(Part):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
+class BenchmarkJob(Part):
+    """How champion and candidate are measured: as production serves them."""
+
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
 class GatePolicy(Part):
     """What a candidate must show. Margins are relative (0.02 = 2 %)."""
 
@@ -150,6 +156,7 @@ class Jobs(Part):
     resources: Resources = Field(default_factory=Resources, strict=False)
     compress: CompressJob = CompressJob()
     retrain: RetrainJob = RetrainJob()
+    benchmark: BenchmarkJob = BenchmarkJob()
 
 
 class ModelSpec(Part):
