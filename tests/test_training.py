@@ -14,7 +14,7 @@ from upkeep import runtime, training
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.model_files import check_model_folder
 from upkeep.records import Sample
-from upkeep.training import Settings, cut_blocks, distinct_texts, retrain
+from upkeep.training import TrainParams, cut_blocks, distinct_samples, retrain, slice_repeats
 
 QUICK: dict[str, Any] = {
     "steps": 40,
@@ -54,7 +54,7 @@ def test_a_retrained_model_finds_new_texts_of_the_same_kind_likelier(tmp_path: P
     assert nats_per_token(tmp_path / "out", unseen) < before - 1.0
     assert found["loss_held_out_after"] < found["loss_held_out_before"] - 1.0
     assert found["texts"] == 40.0
-    assert {"loss_train[20]", "loss_train[40]", "train_s", "tokens"} <= set(found)
+    assert {"loss_train[20]", "loss_train[40]", "train_s", "tokens[docs]"} <= set(found)
 
 
 def test_the_retrained_folder_is_safe_whole_and_keeps_the_tokenizer(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_training_on_the_evaluation_set_is_refused(tmp_path: Path, place: str) -
 
 def test_too_little_text_is_refused(tmp_path: Path) -> None:
     """With what there is and what is needed."""
-    with pytest.raises(ParamError, match="must be at least 256"):
+    with pytest.raises(ParamError, match="must be at least 256 to train on"):
         retrain(tiny_llama(), texts(1), EVALUATION, QUICK, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -128,6 +128,8 @@ def test_no_text_at_all_is_refused(tmp_path: Path) -> None:
         ("batch_blocks", 0),
         ("block_tokens", 4),
         ("held_out_share", 1.0),
+        ("held_out_share", 0.0),
+        ("slice_exponent", 1.5),
         ("threads", 0),
     ],
 )
@@ -178,39 +180,90 @@ def test_a_text_counts_once_however_it_is_spaced() -> None:
     """The first one stays, in its place; an empty one goes."""
     prompts = ["one", "two", "", "one", "  two\n", "three"]
     samples = [Sample(id=str(i), slice="docs", prompt=p) for i, p in enumerate(prompts)]
-    assert distinct_texts(samples, []) == ["one", "two", "three"]
+    assert [s.id for s in distinct_samples(samples, [])] == ["0", "1", "5"]
 
 
 def test_empty_evaluation_texts_forbid_nothing() -> None:
     """An empty prompt in both sets is no leak."""
     empty = Sample(id="x", slice="docs", prompt="", reference="")
     with_reference = Sample(id="y", slice="docs", prompt="", reference="words")
-    assert distinct_texts([with_reference], [empty]) == ["words"]
+    assert distinct_samples([with_reference], [empty]) == [with_reference]
 
 
-def test_blocks_hold_every_text_after_an_end_token() -> None:
-    """Texts do not run into each other, and no token is lost but the last incomplete block."""
-    encoded = [[place + 1] * 15 for place in range(20)]
-    blocks = cut_blocks(encoded, END, Settings(block_tokens=16))
-    assert tuple(blocks.shape) == (20, 16)
+def numbered(count: int, first: int = 0) -> list[list[int]]:
+    """Encoded texts of 15 tokens, each of its own number."""
+    return [[first + place + 1] * 15 for place in range(count)]
+
+
+def numbers(blocks: Any) -> list[int]:
+    """Which texts the blocks of 16 tokens hold; each begins with the end token."""
     assert all(row[0] == END and len(set(row[1:])) == 1 for row in blocks.tolist())
-    assert sorted(row[1] for row in blocks.tolist()) == list(range(1, 21))
+    return [row[1] for row in blocks.tolist()]
+
+
+def test_every_text_is_trained_on_or_held_out_and_no_text_is_both() -> None:
+    """Each after an end token, so that texts do not run into each other."""
+    params = TrainParams(block_tokens=16, held_out_share=0.25)
+    blocks, held_out = cut_blocks({"docs": numbered(20)}, END, params)
+    assert len(numbers(held_out)) == 5
+    assert sorted(numbers(blocks) + numbers(held_out)) == list(range(1, 21))
+
+
+def test_a_small_slice_is_repeated_in_both_parts() -> None:
+    """The loop judges itself on the mixture that it trains on."""
+    params = TrainParams(block_tokens=16, held_out_share=0.25, slice_exponent=0.5)
+    slices = {"docs": numbered(64), "editor": numbered(4, first=100)}
+    blocks, held_out = cut_blocks(slices, END, params)
+    rare = [n for n in numbers(blocks) if n > 100]
+    judged = [n for n in numbers(held_out) if n > 100]
+    assert (len(rare), len(set(rare))) == (12, 3)
+    assert (len(judged), len(set(judged))) == (4, 1)
+    assert not set(rare) & set(judged)
+    assert len([n for n in numbers(blocks) if n <= 100]) == 48
+
+
+@pytest.mark.parametrize(("exponent", "expected"), [(1.0, 1), (0.5, 4), (0.0, 16)])
+def test_the_exponent_says_how_much_a_small_slice_counts(exponent: float, expected: int) -> None:
+    """Of a sixteenth of the tokens: as it is, a quarter, as much as the large one."""
+    params = TrainParams(slice_exponent=exponent)
+    found = slice_repeats({"docs": 16_000, "editor": 1_000, "none": 0}, params)
+    assert found["docs"] == 1
+    assert found["editor"] == expected
+
+
+def test_a_slice_of_one_text_is_trained_on() -> None:
+    """Nothing of it can be held out."""
+    params = TrainParams(block_tokens=16, slice_exponent=1.0)
+    slices = {"docs": numbered(40), "editor": numbered(1, first=100)}
+    blocks, held_out = cut_blocks(slices, END, params)
+    assert 101 in numbers(blocks)
+    assert 101 not in numbers(held_out)
 
 
 def test_the_order_of_texts_in_blocks_is_the_seeds() -> None:
     """The same seed, the same blocks; another, others."""
-    encoded = [[place + 1] * 15 for place in range(20)]
     made = [
-        cut_blocks(encoded, END, Settings(block_tokens=16, seed=seed)).tolist()
+        cut_blocks({"docs": numbered(20)}, END, TrainParams(block_tokens=16, seed=seed))[0].tolist()
         for seed in (1, 1, 2)
     ]
     assert made[0] == made[1] != made[2]
 
 
+def test_nothing_held_out_is_refused() -> None:
+    """Then nobody could say when to stop."""
+    params = TrainParams(block_tokens=16)
+    with pytest.raises(ParamError, match="16 held out"):
+        cut_blocks({"docs": [[1] * 1000]}, END, params)
+
+
 def test_a_lone_surrogate_is_no_crash() -> None:
     """Logs hold what users send."""
     _, tokenizer = training.load_model(tiny_llama())
-    assert training.encode(tokenizer, ["a\ud800b"]) == training.encode(tokenizer, ["a?b"])
+    samples = [Sample(id=p, slice="docs", prompt=p) for p in ("a?b", "c")]
+    odd = samples[0].model_copy(update={"prompt": "a\ud800b"})
+    assert training.encode_slices(tokenizer, [odd]) == training.encode_slices(
+        tokenizer, samples[:1]
+    )
 
 
 @pytest.mark.parametrize(("config", "expected"), [(3, 3), ([5, 6], 5), (None, 0)])
@@ -223,10 +276,13 @@ def test_the_end_token_is_the_models_own(config: object, expected: int) -> None:
 
 def test_settings_are_plain_json() -> None:
     """They come out of a job's file."""
-    assert Settings.model_validate(json.loads(Settings().model_dump_json())) == Settings()
+    known = TrainParams()
+    assert TrainParams.model_validate(json.loads(known.model_dump_json())) == known
 
 
 def test_references_are_trained_on_too() -> None:
     """A production text is its prompt and what really came next."""
     samples = make_samples(2)
-    assert distinct_texts(samples, []) == [s.prompt + s.reference for s in samples]
+    _, tokenizer = training.load_model(tiny_llama())
+    [ids] = training.encode_slices(tokenizer, samples[:1]).values()
+    assert tokenizer.decode(ids[0]) == samples[0].prompt + samples[0].reference

@@ -40,12 +40,15 @@ def train_base(out: Path, seed: int = 0, progress: Progress = print) -> Path:
         progress(f"{out} is there already")
         return out / "model"
     started = time.monotonic()
-    texts = corpus.load().training
+    samples = [
+        Sample(id=f"prose-{place:05d}", slice="docs", prompt=text)
+        for place, text in enumerate(corpus.load().training)
+    ]
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
         made = Path(folder) / "made"
-        _train(texts, made / "model", seed, progress)
-        _write_samples(made / "training" / "prose.jsonl", texts)
+        _train(samples, made / "model", seed, progress)
+        _write_samples(made / "training" / "prose.jsonl", samples)
         shutil.move(made, out)
     progress(f"trained in {time.monotonic() - started:.0f} s: {out}")
     return out / "model"
@@ -89,18 +92,22 @@ def new_model(vocabulary: int) -> Any:
     )
 
 
-def _train(texts: Sequence[str], out: Path, seed: int, progress: Progress) -> None:
+def _train(samples: Sequence[Sample], out: Path, seed: int, progress: Progress) -> None:
     import torch
     from transformers import PreTrainedTokenizerFast
+    from transformers.utils import logging
 
     from upkeep import training
 
-    settings = training.Settings(steps=STEPS, lr=LEARNING_RATE, seed=seed, check_every=REPORT_EVERY)
+    settings = training.TrainParams(
+        steps=STEPS, lr=LEARNING_RATE, seed=seed, check_every=REPORT_EVERY, patience=STEPS
+    )
     training.use_threads(settings.threads)
     torch.manual_seed(seed)
-    tokenizer = new_tokenizer(texts)
+    tokenizer = new_tokenizer([sample.text for sample in samples])
     model = new_model(tokenizer.get_vocab_size())
-    blocks = training.cut_blocks(training.encode(tokenizer, texts), 0, settings)
+    slices = training.encode_slices(tokenizer, samples)
+    blocks, held_out = training.cut_blocks(slices, training.end_id(model), settings)
     weights = sum(p.numel() for p in model.parameters())
     progress(f"{weights / 1e6:.1f} million weights, {blocks.numel()} tokens of prose")
 
@@ -108,20 +115,17 @@ def _train(texts: Sequence[str], out: Path, seed: int, progress: Progress) -> No
         if step % REPORT_EVERY == 0:
             progress(f"step {step} of {STEPS}: loss {loss:.2f}")
 
-    fitted = training.fit(model, blocks, settings, report)
+    fitted = training.fit(model, blocks, held_out, settings, report)
     progress(f"held-out loss {fitted.curve[0].held_out:.2f} -> {fitted.kept.held_out:.2f}")
+    logging.disable_progress_bar()
     model.save_pretrained(out)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token=END, model_max_length=CONTEXT_TOKENS
     ).save_pretrained(out)
 
 
-def _write_samples(path: Path, texts: Sequence[str]) -> None:
+def _write_samples(path: Path, samples: Sequence[Sample]) -> None:
     path.parent.mkdir(parents=True)
-    samples = (
-        Sample(id=f"prose-{place:05d}", slice="docs", prompt=text)
-        for place, text in enumerate(texts)
-    )
     path.write_bytes(b"".join(canonical_json(s.model_dump(mode="json")) + b"\n" for s in samples))
 
 

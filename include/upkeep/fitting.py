@@ -30,22 +30,21 @@ OnStep = Callable[[int, float], None]
 FINAL_RATE = 0.05
 
 
-class Settings(JobParams):
+class FitParams(JobParams):
     """How long and how fast to train. ``minutes`` is a ceiling: the rate reaches its end by then.
 
     ``threads`` None means every CPU that this process may use.
     """
 
-    steps: Annotated[int, Field(ge=1, le=1_000_000)] = 250
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] = 300
     minutes: Annotated[float, Field(gt=0.0, le=10_000.0)] | None = None
-    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 2e-3
+    lr: Annotated[float, Field(gt=0.0, le=1.0)] = 1.5e-3
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     batch_blocks: Annotated[int, Field(ge=1, le=4096)] = 2
     block_tokens: Annotated[int, Field(ge=8, le=131_072)] = 256
     warmup_share: Share = 0.05
     weight_decay: Share = 0.05
     clip_norm: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
-    held_out_share: Share = 0.05
     check_every: Annotated[int, Field(ge=1, le=1_000_000)] = 50
     patience: Annotated[int, Field(ge=1, le=1000)] = 3
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -91,10 +90,13 @@ class Fit:
         }
 
 
-def fit(model: Any, blocks: Any, settings: Settings, on_step: OnStep | None = None) -> Fit:
+def fit(
+    model: Any, blocks: Any, held_out: Any, settings: FitParams, on_step: OnStep | None = None
+) -> Fit:
     """Train ``model`` in place on ``blocks``; it ends with the weights that were best held out.
 
-    ``on_step`` gets the number of steps done and the last loss in nats a token.
+    ``blocks`` and ``held_out`` are tensors of token ids [blocks, block_tokens]. ``on_step`` gets
+    the number of steps done and the last loss in nats a token.
 
     Raises:
         JobFailed: the loss is not finite any more.
@@ -103,13 +105,12 @@ def fit(model: Any, blocks: Any, settings: Settings, on_step: OnStep | None = No
     import torch
 
     torch.manual_seed(settings.seed)
-    held_out, rest = _split(blocks, settings)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.lr, betas=(0.9, 0.95), weight_decay=settings.weight_decay
     )
     course = _Course(model, held_out, settings)
     losses: list[float] = []
-    for step, batch in enumerate(_batches(rest, settings), start=1):
+    for step, batch in enumerate(_batches(blocks, settings), start=1):
         rate = settings.lr * rate_share(course.progress(step - 1), settings.warmup_share)
         losses.append(_step(model, optimizer, batch, rate, settings.clip_norm))
         if on_step is not None:
@@ -141,7 +142,7 @@ def use_threads(threads: int | None) -> None:
 class _Course:
     """The clock, the loss curve and the best weights of one training."""
 
-    def __init__(self, model: Any, held_out: Any, settings: Settings) -> None:
+    def __init__(self, model: Any, held_out: Any, settings: FitParams) -> None:
         self._model, self._held_out, self._settings = model, held_out, settings
         self._started = time.monotonic()
         self._best: dict[str, Any] = {}
@@ -176,16 +177,7 @@ class _Course:
         return Fit(tuple(self.curve), self.kept_step, steps, tokens, seconds)
 
 
-def _split(blocks: Any, settings: Settings) -> tuple[Any, Any]:
-    """Held-out blocks, spread evenly over all, and the rest; at least one of each."""
-    import torch
-
-    every = round(1.0 / settings.held_out_share) if settings.held_out_share else len(blocks)
-    places = torch.arange(len(blocks)) % min(every, len(blocks)) == 0
-    return blocks[places], blocks[~places]
-
-
-def _batches(blocks: Any, settings: Settings) -> Iterator[Any]:
+def _batches(blocks: Any, settings: FitParams) -> Iterator[Any]:
     """Batches without end: every pass in another order, drawn from the seed."""
     rng = random.Random(settings.seed)
     size = min(settings.batch_blocks, len(blocks))
