@@ -8,11 +8,12 @@ from airflow.plugins_manager import AirflowPlugin
 
 from upkeep_airflow.links import MLflowRunLink
 from upkeep_airflow.notes import DecisionNotes
+from upkeep_airflow.preload import Preload
 
 
 class UpkeepPlugin(AirflowPlugin):  # type: ignore[misc]  # airflow is Any to mypy
-    """The button "MLflow run" on every task, and the decision in the run's note."""
+    """The button "MLflow run" on every task, the decision in the run's note, imports paid once."""
 
     name = "upkeep"
     global_operator_extra_links: ClassVar = [MLflowRunLink()]
-    listeners: ClassVar = [DecisionNotes()]
+    listeners: ClassVar = [DecisionNotes(), Preload()]

@@ -158,10 +158,13 @@ def report(shard: Shard, decided: list[str] | None, ti: Any = None) -> None:
     """Project the day to MLflow and give it free; fails where a model was not decided."""
     name_map_index(names(shard))
     route, day = cycle(), date.fromisoformat(shard["day"])
-    if not decided:
-        ti.xcom_push(key=SAID_KEY, value=[f"{plain(names(shard))}: **no decision**"])
+    said = [] if decided else [f"{plain(names(shard))}: **no decision**"]
+    if said:
+        ti.xcom_push(key=SAID_KEY, value=said)
     for model, _ in each(shard, lambda model: route.report(model, day, shard["owner"])):
         if url := route.mlflow_run_url(model, day):
             ti.xcom_push(key=URL_KEY, value=url)
+            said.append(f"[{model} in MLflow]({url})")
+    ti.xcom_push(key=SAID_KEY, value=said)
     if not decided:
         raise AirflowFailException(f"{names(shard)}: no decision; see the task that failed")

@@ -14,6 +14,9 @@ from airflow.listeners import hookimpl
 SAID_KEY = "said"
 MAX_NOTE_CHARS = 1000
 OURS = frozenset({"daily_cycle", "compress", "retrain", "rollback"})
+_DAY = re.compile(r"\*\*\d{4}-\d{2}-\d{2}\*\*")
+_LINK = re.compile(r"\[")
+_KEEP = ": **keep** "
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~])")
 
 
@@ -42,7 +45,16 @@ def _note(dag_run: Any) -> None:
     if dag_run.dag_id not in OURS:
         return
     if said := _said(dag_run):
-        dag_run.note = compose(dag_run.note, said)
+        dag_run.note = compose(dag_run.note, headline(said))
+
+
+def headline(said: list[str]) -> list[str]:
+    """The day and the most telling decision in one line: the UI shows no more of a closed note."""
+    if len(said) < 2 or not _DAY.fullmatch(said[0]):  # noqa: PLR2004 - a day and a decision
+        return said
+    day, *rest = said
+    first, *others = sorted(rest, key=lambda line: (_LINK.match(line) is not None, _KEEP in line))
+    return [f"{day} {first}", *others]
 
 
 def compose(before: str | None, said: list[str]) -> str:

@@ -221,6 +221,7 @@ def test_the_report_leaves_the_address_and_gives_the_day_free(fake: FakeCycle) -
     task = FakeTask()
     daily.report(_shard("a"), ["a: keep (none)"], task)
     assert task.pushed[URL_KEY] == "http://127.0.0.1/a/2026-03-14/day"
+    assert task.pushed[SAID_KEY] == ["[a in MLflow](http://127.0.0.1/a/2026-03-14/day)"]
     assert fake.calls() == [["report", "a", "2026-03-14", "airflow:d/r"]]
 
 
@@ -229,7 +230,7 @@ def test_a_day_without_a_decision_fails_and_is_reported(fake: FakeCycle) -> None
     task = FakeTask()
     with pytest.raises(AirflowFailException, match="a: no decision"):
         daily.report(_shard("a"), None, task)
-    assert task.pushed[SAID_KEY] == ["a: **no decision**"]
+    assert task.pushed[SAID_KEY][0] == "a: **no decision**"
     assert fake.calls() == [["report", "a", "2026-03-14", "airflow:d/r"]]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from upkeep_airflow.notes import MAX_NOTE_CHARS, compose, plain
+from upkeep_airflow.notes import MAX_NOTE_CHARS, compose, headline, plain
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,22 @@ def test_what_a_person_wrote_stays_first() -> None:
     once = compose("my note", ["a: keep"])
     assert once == "my note\n\na: keep"
     assert compose(once, ["a: keep"]) == once
+
+
+def test_the_first_line_tells_the_most() -> None:
+    """A closed note shows one line: the day with what is not `keep`, before what is, and links."""
+    said = ["**2026-03-05**", "a: **keep** (none): x", "[a in MLflow](u)", "b: **retrain** (y): z"]
+    assert headline(said) == [
+        "**2026-03-05** b: **retrain** (y): z",
+        "a: **keep** (none): x",
+        "[a in MLflow](u)",
+    ]
+
+
+@pytest.mark.parametrize("said", [[], ["**2026-03-05**"], ["attached to x", "more"]])
+def test_a_note_without_decisions_stays_as_it_is(said: list[str]) -> None:
+    """Nothing is invented."""
+    assert headline(said) == said
 
 
 def test_a_long_note_is_cut_to_what_airflow_holds() -> None:
