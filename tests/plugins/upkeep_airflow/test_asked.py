@@ -14,8 +14,9 @@ from upkeep_airflow.asked import day_under_review, effective, owner_of, run_of
 
 def _run(**given: Any) -> SimpleNamespace:
     midnight = datetime(2026, 3, 15, tzinfo=UTC)
+    later = midnight + timedelta(days=40)  # a backfill is asked for long after its days
     known = {"dag_id": "daily_cycle", "run_id": "r1", "conf": {}}
-    return SimpleNamespace(**known | {"logical_date": midnight, "run_after": midnight} | given)
+    return SimpleNamespace(**known | {"logical_date": midnight, "run_after": later} | given)
 
 
 def test_a_scheduled_run_reviews_the_day_before_its_logical_date() -> None:
