@@ -59,9 +59,10 @@ def test_a_text_is_scored_up_to_the_models_context(model: Runtime) -> None:
 
 def test_a_generation_is_the_same_whatever_came_before(model: Runtime) -> None:
     """No state of an earlier generation or loss leaks into the next one."""
+    losses = model.nll(TEXTS)
     first = model.generate("the loop", 12)
     model.generate("another prompt", 5)
-    model.nll(TEXTS)
+    assert model.nll(TEXTS) == losses
     again = model.generate("the loop", 12)
     assert (again.text, again.tokens_out) == (first.text, first.tokens_out)
 
