@@ -18,7 +18,7 @@ help: ## say what there is
 
 $(UV):
 	@echo "· uv $(UV_VERSION) by pip"
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --target $(STATE)/tools uv==$(UV_VERSION)
+	@$(PYTHON) -m pip install --quiet --quiet --disable-pip-version-check --root-user-action ignore --target $(STATE)/tools uv==$(UV_VERSION)
 
 .venv/.locked: requirements.txt pyproject.toml | $(UV)
 	@echo "· .venv from the lock (requirements.txt, exactly)"
@@ -55,7 +55,7 @@ check: dev ## ruff, mypy --strict, the floors, the pages that are generated
 	@$(BIN)/python docs/make_dags_page.py --check
 
 test: dev ## everything
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lock: | $(UV) ## compile requirements.txt and requirements-dev.txt anew
 	@$(UV) pip compile --quiet pyproject.toml --extra airflow --extra worker --python-version 3.11 \
