@@ -22,6 +22,7 @@ from upkeep.records import Decision, GateResult, LedgerEntry
 from upkeep.store import Store, get_record, open_store, record_key
 
 STATE = Path(".upkeep")
+BASE = STATE / "base"
 MODEL = "docs-assistant"
 FIRST_DAY = date(2026, 3, 5)
 QUIET_DAYS, LAST_DAY = 10, 16
@@ -58,21 +59,24 @@ class Steps:
         return time.monotonic() - self.begun
 
 
-def run_module(module: str, *args: str) -> None:
-    """Run one of the example's programs; its own words go to the terminal."""
+def begin(module: str, *args: str) -> subprocess.Popen[bytes]:
+    """Start one of the example's programs on one core; its own words go to the terminal."""
     command = [sys.executable, "-m", module, *args]
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-def train_and_register(steps: Steps) -> None:
-    """Version 1: trained here, registered, alias ``champion``."""
+def finish(program: subprocess.Popen[bytes]) -> None:
+    """Wait for a program; it must have ended well."""
+    if program.wait():
+        raise SystemExit(f"{' '.join(map(str, program.args))} failed")  # type: ignore[arg-type]
+
+
+def register(steps: Steps) -> None:
+    """Version 1: registered, alias ``champion``."""
     from upkeep.onboarding import register_first
 
-    folder = STATE / "base"
-    with steps.step("train docs-assistant on Python's own documentation"):
-        run_module("examples.docs_assistant.train", "--out", str(folder))
     with steps.step("register it as version 1, alias champion"):
-        register_first(MODEL, folder / "model", "safetensors", folder / "training" / "prose.jsonl")
+        register_first(MODEL, BASE / "model", "safetensors", BASE / "training" / "prose.jsonl")
 
 
 def serve(store: Store, days: tuple[int, ...], steps: Steps) -> None:
@@ -83,11 +87,12 @@ def serve(store: Store, days: tuple[int, ...], steps: Steps) -> None:
     folder = store.local_folder(champion.folder, STATE / "cache")
     words = f"{days[0]}-{days[-1]}" if len(days) > 1 else str(days[0])
     with steps.step(f"production, day {words}: version {champion.version} answers"):
-        run_module(
+        program = begin(
             "examples.docs_assistant.serve",
             *("--model", str(folder), "--format", champion.format, "--version", champion.version),
             *("--out", str(STATE / "logs" / MODEL), "--days", *map(str, days)),
         )
+        finish(program)
 
 
 def quiet_days(steps: Steps) -> None:
@@ -140,13 +145,16 @@ def main() -> None:
     os.environ.update(environment(STATE))
     stack = Stack(STATE)
     adopted = stack.is_up()
+    training = begin("examples.docs_assistant.train", "--out", str(BASE))
     try:
-        with steps.step("start MLflow and Airflow on 127.0.0.1"):
-            stack.start(lambda words: sys.stdout.write(f"    {words}\n"))
+        with steps.step("start MLflow and Airflow on 127.0.0.1; docs-assistant is being trained"):
+            stack.start(lambda words: print(f"    {words}", flush=True))
         os.environ.update(environment(STATE))
         store = open_store(os.environ["UPKEEP_STORE"])
+        with steps.step("wait for the training on Python's own documentation"):
+            finish(training)
         if promotion.champion(store, MODEL) is None:
-            train_and_register(steps)
+            register(steps)
         for group in SERVED_TOGETHER:
             serve(store, group, steps)
             if group[0] == 1:
@@ -155,6 +163,7 @@ def main() -> None:
         print_days(store, MODEL, [calendar(n) for n in range(1, LAST_DAY + 1)])
         stack.say_where()
     finally:
+        training.kill()  # nothing, if it has ended
         if not adopted:
             with steps.step("stop the servers (make up starts them again)"):
                 stack.stop()

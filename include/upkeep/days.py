@@ -1,9 +1,9 @@
-"""Several days of one model in one process: the same steps, two days observed at a time."""
+"""Several days of one model in one process: the same steps, two evaluation jobs at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ def run_days(
     owner: str,
     step: Callable[[str], None],
 ) -> list[Decision]:
-    """Observe and evaluate the days ``AT_ONCE`` at a time, then decide and act in order."""
+    """Observe in order, evaluate ``AT_ONCE`` at a time, then decide and act in order."""
     cycle = Cycle.from_env()
     today = datetime.now(UTC).date()
     params = [
@@ -31,20 +31,24 @@ def run_days(
         for day in days
     ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        ready = [pool.submit(_prepare, cycle, model, p, owner) for p in params]
+        ready = [_prepare(pool, cycle, model, p, owner) for p in params]
         decided = []
-        for day, prepared in zip(days, ready, strict=True):
-            prepared.result()
+        for day, evaluated in zip(days, ready, strict=True):
+            evaluated.result()
             decided.append(_finish(cycle, model, day, owner))
             step(f"{day} {decided[-1].action}")
     return decided
 
 
-def _prepare(cycle: Cycle, model: str, params: TriggerParams, owner: str) -> None:
+def _prepare(
+    pool: Executor, cycle: Cycle, model: str, params: TriggerParams, owner: str
+) -> Future[Any]:
+    """Observe now, because what is usual depends on the days before; evaluate in the pool."""
     started = cycle.start(params, owner)
     if model not in started.models:
         raise SystemExit(f"{model} {params.day}: attached to {started.attached.get(model)}")
-    cycle.evaluate(model, params.day)
+    cycle.observe(model, params.day)
+    return pool.submit(cycle.evaluate, model, params.day)
 
 
 def _finish(cycle: Cycle, model: str, day: date, owner: str) -> Decision:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,9 @@ from upkeep.spec import ModelSpec
 from upkeep.validation_day import Day, Row, finite, usual_latency_ms
 
 SUITE = Path(__file__).parent / "suites" / "request_log.json"
+
+# Great Expectations' parser of suite parameters is one object for all threads.
+_ONE_AT_A_TIME = threading.Lock()
 
 PARTS = ("day", "hours")
 HOUR_COLUMNS = ["hour", "requests", "errors"]
@@ -44,7 +48,8 @@ def validate(
     """
     raw = SUITE.read_bytes()
     suite, day = json.loads(raw), Day(spec.trust, metrics, usual_latency_ms(spec.trust, history))
-    results = _run(suite, {"day": [day.row()], "hours": day.hours()}, day.parameters())
+    with _ONE_AT_A_TIME:
+        results = _run(suite, {"day": [day.row()], "hours": day.hours()}, day.parameters())
     findings = tuple(_findings(suite, results, day))
     verdict = ValidationResult(
         model=metrics.model,

@@ -184,6 +184,10 @@ class FakeDeployment(Deployment):
     fake_engine: FakeEngine | None = None
     fake_tracker: FakeTracker | None = None
 
+    def deployment_path(self, key: str) -> Path:
+        """Where a key lies on disk: the store is a local one."""
+        return Path(self.store.root) / key
+
     def engine(self, name: str) -> FakeEngine:  # type: ignore[override]
         assert self.fake_engine is not None
         return self.fake_engine

@@ -1,0 +1,61 @@
+"""Several days in one process: the same records as one day after the other."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from fakes.deployment import FakeDeployment
+from fakes.request_logs import write_day
+from test_cycle import MODEL, day_of, deployment, play, rows_of  # noqa: F401 - a fixture
+
+from upkeep.cycle import Cycle
+from upkeep.days import run_days
+from upkeep.deployment import Deployment
+from upkeep.params import effective_params
+from upkeep.store import record_key
+
+DAYS = [day_of(n) for n in range(1, 5)]
+RECORDS = ("metrics", "validation", "quality", "facts", "drift", "diagnosis", "decision")
+
+
+def logs(deployment: FakeDeployment) -> None:  # noqa: F811
+    for day in DAYS:
+        write_day(deployment.cache.parent / "logs" / MODEL, day, rows=rows_of(day))
+
+
+@pytest.fixture
+def here(deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch) -> FakeDeployment:  # noqa: F811
+    monkeypatch.setattr(Deployment, "from_env", classmethod(lambda _cls: deployment))
+    return deployment
+
+
+def records(deployment: FakeDeployment) -> dict[str, bytes | None]:  # noqa: F811
+    keys = [record_key(MODEL, day, step) for day in DAYS for step in RECORDS]
+    return {key: deployment.store.get(key) for key in keys}
+
+
+def test_together_they_give_the_records_of_one_after_the_other(here: FakeDeployment) -> None:
+    """What is usual for a day never depends on which thread was faster."""
+    logs(here)
+    seen: list[str] = []
+    run_days(MODEL, DAYS, {}, "cli:here:1", seen.append)
+    together = records(here)
+    assert None not in together.values()
+    assert [words.split()[0] for words in seen] == [d.isoformat() for d in DAYS]
+    for key in here.store.list(MODEL):
+        if key.split("/")[1] not in ("ledger", "versions", "alias"):
+            (here.deployment_path(key)).unlink()
+    for day in DAYS:
+        play(here, day, None)
+    assert records(here) == together
+
+
+def test_a_day_that_another_run_has_ends_the_call(here: FakeDeployment) -> None:
+    """R6: the second one says to whom it is attached, and has done nothing."""
+    logs(here)
+    params = effective_params({"day": DAYS[0].isoformat()}, [MODEL], date(2026, 11, 1))
+    Cycle(here).start(params, "airflow:daily_cycle/by-hand")
+    with pytest.raises(SystemExit, match="attached to airflow:daily_cycle/by-hand"):
+        run_days(MODEL, DAYS, {}, "cli:here:1", lambda _words: None)
+    assert here.engine("local").started == []
