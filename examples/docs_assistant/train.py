@@ -26,7 +26,7 @@ VOCABULARY = 4096
 CONTEXT_TOKENS = 512
 END = "<end>"
 STEPS, LEARNING_RATE = 400, 2e-3
-THREADS = 1  # the servers start beside it
+THREADS = 1  # the servers start on the other core meanwhile
 REPORT_EVERY = 100
 # Documentation indents its examples: runs of spaces are tokens of their own.
 INDENTED_LINES = tuple("\n" + " " * width + "x" for width in (4, 8, 12, 16, 20)) * 40
@@ -106,7 +106,7 @@ def _train(samples: Sequence[Sample], out: Path, seed: int, progress: Progress) 
         seed=seed,
         check_every=REPORT_EVERY,
         patience=STEPS,
-        threads=1,  # the servers start on the other core meanwhile
+        threads=THREADS,
     )
     training.use_threads(settings.threads)
     torch.manual_seed(seed)
