@@ -12,6 +12,7 @@ from test_cycle import MODEL, day_of, deployment, play, rows_of  # noqa: F401 - 
 from upkeep.cycle import Cycle
 from upkeep.days import run_days
 from upkeep.deployment import Deployment
+from upkeep.errors import TrackingError
 from upkeep.params import effective_params
 from upkeep.store import record_key
 
@@ -49,6 +50,22 @@ def test_together_they_give_the_records_of_one_after_the_other(here: FakeDeploym
     for day in DAYS:
         play(here, day, None)
     assert records(here) == together
+
+
+def test_a_server_that_is_down_delays_only_what_it_shows(
+    here: FakeDeployment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R8: every day is decided and recorded; the words say how to tell MLflow later."""
+    logs(here)
+
+    def down(*_: object, **__: object) -> str:
+        raise TrackingError("MLflow does not answer")
+
+    monkeypatch.setattr(here.tracker(), "project_day", down)
+    decided = run_days(MODEL, DAYS, {}, "cli:here:1", lambda _words: None)
+    assert [made.day for made in decided] == DAYS
+    assert None not in records(here).values()
+    assert f"upkeep sync {MODEL} {DAYS[0]}" in caplog.text
 
 
 def test_a_day_that_another_run_has_ends_the_call(here: FakeDeployment) -> None:

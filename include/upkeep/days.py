@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
 from upkeep.cycle import Cycle, JobPlan
+from upkeep.errors import TrackingError
 from upkeep.params import TriggerParams, effective_params
 from upkeep.records import Decision
 
+LOG = logging.getLogger(__name__)
 AT_ONCE = 2
 
 
@@ -56,7 +59,10 @@ def _finish(cycle: Cycle, model: str, day: date, owner: str) -> Decision:
     plan = cycle.act(model, day, owner)
     if plan is not None:
         follow(cycle, plan)
-    cycle.report(model, day, owner)
+    try:
+        cycle.report(model, day, owner)
+    except TrackingError as error:  # the store has it; MLflow is only told later
+        LOG.warning("%s; run: upkeep sync %s %s", error, model, day)
     return decision
 
 
