@@ -304,12 +304,12 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "rule-unknown-cause": (
         rules("{cause: price, action: keep}", "{cause: prize, action: keep}"),
-        "tiny.yaml:21:policy.rules[11].cause",
+        "tiny.yaml:22:policy.rules[12].cause",
         ("did you mean price?",),
     ),
     "rule-unknown-action": (
         rules("{cause: price, action: promote}"),
-        "tiny.yaml:20:policy.rules[10].action",
+        "tiny.yaml:21:policy.rules[11].action",
         ("allowed: compress, hold",),
     ),
     "rule-missing-fallback": (
@@ -319,7 +319,7 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "rule-never-reached": (
         rules("{cause: price, action: keep}", "{cause: price, action: compress}"),
-        "tiny.yaml:21:policy.rules[11]",
+        "tiny.yaml:22:policy.rules[12]",
         ("never reached",),
     ),
     "rule-unknown-objective": (
@@ -327,7 +327,7 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "{cause: price, action: compress, over_objective: cost_usd}",
             "{cause: price, action: keep}",
         ),
-        "tiny.yaml:20:policy.rules[10].over_objective",
+        "tiny.yaml:21:policy.rules[11].over_objective",
         ("not one of policy.objectives", "did you mean cost_usd_per_1k?"),
     ),
     "objective-without-ceiling": (

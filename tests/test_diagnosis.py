@@ -214,11 +214,43 @@ def test_slowness_under_doubtful_load_is_still_load() -> None:
     assert found.cause == "traffic_volume"
 
 
-def test_longer_prompts_are_told_with_the_slowness() -> None:
-    """Infrastructure stays the cause, but its words mention that prompts changed too."""
-    found = diagnosed(drift_result("latency_p95_ms"), drift_result("prompt_chars_mean"))
+def test_longer_prompts_explain_slowness_up_to_their_square() -> None:
+    """Twice as long and up to four times as slow: each request asks for more work."""
+    longer = drift_result("prompt_chars_mean")
+    found = diagnosed(drift_result("ttft_p95_ms", effect=2.9), longer)
+    assert found.cause == "workload"
+    assert "ttft_p95_ms moved" in found.ranked[0].words
+
+
+def test_more_slowness_than_longer_prompts_explain_is_the_machines() -> None:
+    """Twice as long and five times as slow; the words mention that prompts changed too."""
+    longer = drift_result("prompt_chars_mean")
+    found = diagnosed(drift_result("latency_p95_ms", effect=4.0), longer)
     assert found.cause == "infrastructure"
     assert "prompts changed their length too" in found.ranked[0].words
+
+
+def test_shorter_prompts_excuse_nothing() -> None:
+    """Prompts got shorter and requests slower: infrastructure."""
+    shorter = drift_result("prompt_chars_mean", effect=-0.6)
+    assert diagnosed(drift_result("latency_p95_ms"), shorter).cause == "infrastructure"
+
+
+def test_dearer_by_longer_prompts_alone_is_workload() -> None:
+    """The cost follows the time a request takes."""
+    found = diagnosed(drift_result("cost_usd_per_1k"), drift_result("prompt_chars_mean"))
+    assert found.cause == "workload"
+
+
+def test_a_price_counts_beside_longer_prompts() -> None:
+    """Cost x3: the price doubled and longer prompts do the rest; the price is what is new."""
+    found = diagnosed(
+        drift_result("cost_usd_per_1k", effect=5.0),
+        drift_result("price_usd_per_hour"),
+        drift_result("prompt_chars_mean"),
+        drift_result("ttft_p95_ms", effect=1.5),
+    )
+    assert [e.cause for e in found.ranked] == ["price", "workload"]
 
 
 def test_quality_on_a_slice_alone_is_the_models_doing() -> None:

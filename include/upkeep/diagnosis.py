@@ -93,7 +93,7 @@ def _said(results: Sequence[DriftResult]) -> str:
 
 def _explained(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
     found = False
-    for explain in (_quality, _upstream, _load, _infrastructure, _price):
+    for explain in (_quality, _upstream, _load, _infrastructure, _price, _workload):
         for evidence in explain(drift, harmful):
             found = True
             yield evidence
@@ -207,7 +207,8 @@ def _price(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEviden
     explained, cost = [price], drift.get("cost_usd_per_1k")
     words = price.words
     if cost is not None and _moved(cost) and (cost.effect or 0.0) > 0.0:
-        if _log_change(price) < HALF * _log_change(cost):
+        rest = _log_change(cost) - _log_change(price)
+        if rest > max(_log_change(price), _log_of_length(drift)):
             return
         explained += [cost] if cost.state == "drifted" else []
         words = f"{_cost_split(drift, cost, price)}; {price.words}; {cost.words}"
@@ -232,9 +233,38 @@ def _cost_split(drift: Drift, cost: DriftResult, price: DriftResult) -> str:
 def _slowed(drift: Drift, harmful: Sequence[DriftResult]) -> list[DriftResult]:
     """What drifted by slowness: latency, and the cost unless the price explains it."""
     slow = _of(harmful, "latency")
-    cost, price = _of(harmful, "cost"), drift.get("price_usd_per_hour")
+    return slow + _cost_of_time(drift, harmful) if slow else slow
+
+
+def _cost_of_time(drift: Drift, harmful: Sequence[DriftResult]) -> list[DriftResult]:
+    price = drift.get("price_usd_per_hour")
     by_price = price is not None and price.state == "drifted"
-    return slow + cost if slow and not by_price else slow
+    return [] if by_price else _of(harmful, "cost")
+
+
+def _log_of_length(drift: Drift) -> float:
+    """The most that longer prompts can explain of a request's time, as a logarithm.
+
+    Reading a prompt costs at most the square of its length (attention: Vaswani et al. 2017,
+    table 1). 0 where prompts did not grow beyond their tolerance.
+    """
+    length = drift.get("prompt_chars_mean")
+    grown = length is not None and _moved(length) and (length.effect or 0.0) > 0.0
+    return 2.0 * _log_change(length) if grown and length is not None else 0.0
+
+
+def _by_length(drift: Drift, slow: Sequence[DriftResult]) -> bool:
+    """Whether longer prompts explain all that got slower or dearer."""
+    most = _log_of_length(drift)
+    return most > 0.0 and all(abs(_log_change(r)) <= most for r in slow)
+
+
+def _workload(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
+    slow = [*_of(harmful, "latency"), *_cost_of_time(drift, harmful)]
+    length = drift.get("prompt_chars_mean")
+    if length is not None and slow and _by_length(drift, slow):
+        words = f"each request asks for more: {length.words}; {_said(slow)}"
+        yield CauseEvidence(cause="workload", score=_share(slow, harmful), words=words)
 
 
 def _load(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
@@ -253,7 +283,7 @@ def _volume(drift: Drift, score: float, said: str = "") -> CauseEvidence:
 def _infrastructure(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
     slow, requests = _slowed(drift, harmful), drift.get("requests")
     loaded = requests is not None and _moved(requests) and (requests.effect or 0.0) > 0.0
-    if not slow or loaded:
+    if not slow or loaded or _by_length(drift, slow):
         return
     length = drift.get("prompt_chars_mean")
     also = " (prompts changed their length too)" if length is not None and _moved(length) else ""

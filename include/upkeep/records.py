@@ -23,6 +23,7 @@ Cause = Literal[
     "no_traffic",
     "data_breakage",
     "traffic_volume",
+    "workload",  # each request asks for more work, and takes as much longer
     "traffic_mix",  # inputs changed and quality fell with them
     "model_quality",
     "infrastructure",
