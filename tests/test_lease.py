@@ -170,6 +170,7 @@ def test_a_dead_process_of_this_machine_holds_nothing(
         f"run:{socket.gethostname()}:4194999",
         "cli",
     ],
+    ids=["alive", "elsewhere", "no-number", "run", "no-process"],
 )
 def test_a_holder_that_may_be_alive_keeps_its_lease(store: Store, clock: Clock, owner: str) -> None:
     """Living, elsewhere, or not named as a process: only time takes it away."""
