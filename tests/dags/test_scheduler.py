@@ -11,6 +11,7 @@ import os
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from upkeep.records import canonical_json
 pytestmark = pytest.mark.stack
 SITE = Path(__file__).parents[1] / "fakes" / "site"
 ENDS_WITHIN_S = 300.0
+WAITING, READ_S = "awaiting_input", 4.0
 POLL_S = 0.5
 PUBLIC = {"/api/v2/version", "/api/v2/monitor/health", "/api/v2/auth/login", "/api/v2/auth/logout"}
 FLEET = ["bad-model", "docs-assistant", "quiet-model"]
@@ -82,7 +84,14 @@ def _states(stack: Stack, dag_id: str, run_id: str) -> dict[tuple[str, int], str
 
 
 def _waits(stack: Stack, run_id: str) -> bool:
-    return _states(stack, "retrain", run_id).get(("approval", 0)) == "awaiting_input"
+    """Whether the question has been open for as long as a person needs to read it."""
+    tasks = stack.client().tasks("retrain", run_id)
+    asked = [t for t in tasks if t["task_id"].endswith("approval") and t["state"] == WAITING]
+    return any(_age_s(task["start_date"]) > READ_S for task in asked)
+
+
+def _age_s(moment: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()
 
 
 def _answered(stack: Stack, run_id: str, choice: str, comment: str) -> bool:

@@ -6,6 +6,7 @@ The model is a very small one with random weights (``fakes.tiny_model``), the lo
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         del os.environ[name]  # the home that other tests use
     state = tmp_path_factory.mktemp("loop")
     with Postgres(programs) as database:
-        os.environ |= {"UPKEEP_AIRFLOW_DATABASE": database.url, "UPKEEP_SCHEDULE": ""}
+        os.environ |= {"UPKEEP_AIRFLOW_DATABASE": database.url}
         made = Stack(state)
         try:
             made.start(lambda words: None)
@@ -78,22 +79,18 @@ def _backfill(stack: Stack) -> None:
     """Let Airflow run the three days, each on the day after it, and wait for their end."""
     first, last = (f"{day + timedelta(1)}T00:00:00Z" for day in (DAYS[0], DAYS[-1]))
     asked = {"dag_id": "daily_cycle", "from_date": first, "to_date": last, "max_active_runs": 1}
-    stack.client().call("POST", "/api/v2/backfills", asked)
+    begun = stack.client().call("POST", "/api/v2/backfills", asked)["id"]
     deadline = time.monotonic() + ENDS_WITHIN_S
-    while not _all_ended(stack):
+    while not stack.client().call("GET", f"/api/v2/backfills/{begun}")["completed_at"]:
         assert time.monotonic() < deadline, stack.client().runs("daily_cycle")
         time.sleep(0.5)
-
-
-def _all_ended(stack: Stack) -> bool:
-    states = [run["state"] for run in stack.client().runs("daily_cycle")]
-    return len(states) == len(DAYS) and set(states) <= {"success", "failed"}
 
 
 def test_a_backfill_gives_the_records_of_the_days_themselves(stack: Stack, tmp_path: Path) -> None:
     """Three past days through Airflow, and day by day on the command line: the same bytes."""
     _backfill(stack)
-    assert {run["state"] for run in stack.client().runs("daily_cycle")} == {"success"}
+    runs = [r for r in stack.client().runs("daily_cycle") if r["run_type"] == "backfill"]
+    assert [run["state"] for run in runs] == ["success"] * len(DAYS)
     alone = {f"UPKEEP_{name}": str(tmp_path / name) for name in ("STORE", "JOBS", "CACHE")}
     _upkeep(stack.state, "register", MODEL, str(tiny_llama()), **alone)
     for day in DAYS:
@@ -134,6 +131,9 @@ def test_a_compression_by_hand_is_made_measured_and_judged(stack: Stack) -> None
 
 def test_the_page_of_a_run_is_known_to_the_listing(stack: Stack) -> None:
     """Every decided day has its MLflow run; replay gives every decision again."""
-    assert '"mlflow_run_id": null' not in _upkeep(stack.state, "decisions", "--json")
-    replayed = _upkeep(stack.state, "replay", MODEL, "--json")
-    assert replayed.count('"identical": true') == len(DAYS)
+    decided = json.loads(_upkeep(stack.state, "decisions", "--json"))
+    pages = {row["day"]: row["mlflow_run_id"] for row in decided}
+    assert all(pages[day.isoformat()] for day in DAYS)
+    replayed = json.loads(_upkeep(stack.state, "replay", MODEL, "--json"))
+    assert {row["identical"] for row in replayed} == {True}
+    assert len(replayed) == len(decided)
