@@ -1,6 +1,6 @@
 """MLflow and Airflow on this machine, for the example: start, adopt, stop.
 
-    python -m examples.stack up | down | status
+    python -m examples.stack up | down | status | env
 
 Everything lies in one folder (``.upkeep``); every server listens on 127.0.0.1 only, on ports
 that are chosen once and remembered. Airflow runs as in production but for its size: its own
@@ -10,6 +10,7 @@ scheduler, DAG processor, triggerer and API server, LocalExecutor, SQLite.
 from __future__ import annotations
 
 import fcntl
+import shlex
 import subprocess
 import sys
 import time
@@ -207,6 +208,12 @@ def _mlflow_command(state: Path) -> list[str]:
     ]
 
 
+def exports(known: dict[str, str]) -> str:
+    """What the command line of Upkeep needs, for a shell to read; no secret is among it."""
+    names = [n for n in sorted(known) if n.startswith("UPKEEP_") or n == "MLFLOW_TRACKING_URI"]
+    return "\n".join(f"export {name}={shlex.quote(known[name])}" for name in names)
+
+
 @contextmanager
 def _locked(state: Path) -> Iterator[None]:
     """One starting or stopping program at a time."""
@@ -217,7 +224,7 @@ def _locked(state: Path) -> Iterator[None]:
 
 
 def main(argv: list[str]) -> int:
-    """``up``, ``down`` or ``status``; the exit status is 0 if it is done or all is up."""
+    """``up``, ``down``, ``status`` or ``env``; the exit status is 0 if it is done or all is up."""
     stack, word = Stack(), (argv or [""])[0]
     try:
         if word == "up":
@@ -228,6 +235,8 @@ def main(argv: list[str]) -> int:
         elif word == "status":
             print("up" if stack.is_up() else "not up")
             return 0 if stack.is_up() else 1
+        elif word == "env":
+            print(exports(environment(stack.state)))
         else:
             print(__doc__, file=sys.stderr)
             return 2

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from examples.settings import environment, known_ports, settings, with_free_ports
+from examples.stack import exports
 
 SECRETS = ("password", "fernet_key", "secret_key", "jwt_secret")
 
@@ -90,3 +91,12 @@ def test_nothing_is_made_by_asking_for_ports(tmp_path: Path) -> None:
     """`make down` of nothing writes nothing."""
     assert known_ports(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_shell_is_told_holds_no_secret(tmp_path: Path) -> None:
+    """``examples.stack env`` points the command line at the state, and at nothing else."""
+    known = settings(tmp_path)
+    printed = exports(environment(tmp_path))
+    assert f"export UPKEEP_STORE={tmp_path.resolve() / 'store'}" in printed.splitlines()
+    assert "export MLFLOW_TRACKING_URI=" in printed
+    assert not any(known[name] in printed for name in SECRETS)
