@@ -86,7 +86,10 @@ def main(rounds: int) -> None:
             raise SystemExit("make down first: the servers must be started by this program")
         try:
             stack.start()
+            deadline = time.monotonic() + TIMEOUT_S
             while "trivial" not in stack.client().dags():
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"the trivial DAG is not parsed after {TIMEOUT_S:.0f} s")
                 time.sleep(1)
             stack.unpause("trivial")
             _compare(stack, rounds)
