@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from upkeep import gate, promotion
 from upkeep.deployment import Deployment
-from upkeep.errors import ParamError, PromotionRefused, StoreError
+from upkeep.errors import ParamError, PromotionRefused
 from upkeep.records import (
     Approval,
     Benchmark,
@@ -127,14 +127,7 @@ class CandidateRoute:
     # ------------------------------------------------------------ what the jobs get
 
     def _result(self, job: JobSpec, cls: type[R]) -> R:
-        key = f"{job.output_prefix}/result.json"
-        made = get_record(self.store, key, cls)
-        if made is None:
-            self.deployment.run(job, self.spec.jobs.engine)
-            made = get_record(self.store, key, cls)
-        if made is None:
-            raise StoreError(f"{job.key}: succeeded, yet {key} is not in the store")
-        return made
+        return self.deployment.result(job, self.spec.jobs.engine, cls)
 
     def _job(self, method: str | None) -> JobSpec:
         settings = self.spec.jobs.compress if self.kind == "compress" else self.spec.jobs.retrain

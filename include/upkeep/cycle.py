@@ -27,7 +27,7 @@ from upkeep.candidate import (
     output_prefix,
 )
 from upkeep.deployment import Deployment
-from upkeep.errors import LeaseHeld, ParamError, StoreError
+from upkeep.errors import LeaseHeld, ParamError
 from upkeep.facts import champion_on, gather, serving_version
 from upkeep.params import TriggerParams
 from upkeep.records import (
@@ -136,12 +136,7 @@ class Cycle:
         job = self._evaluate_job(model, day)
         if job is None:
             return None
-        key = f"{job.output_prefix}/result.json"
-        if get_record(self.store, key, Evaluation) is None:
-            self.deployment.run(job, self._spec(model, day).jobs.engine)
-        made = get_record(self.store, key, Evaluation)
-        if made is None:
-            raise StoreError(f"{job.key}: succeeded, yet {key} is not in the store")
+        made = self.deployment.result(job, self._spec(model, day).jobs.engine, Evaluation)
         return adopt_or_put(self.store, record_key(model, day, "quality"), made)
 
     def decide(self, model: str, day: date) -> Decision:

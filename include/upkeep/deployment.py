@@ -16,15 +16,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from upkeep.config import Fleet, load_fleet
 from upkeep.engines import Engine, JobHandle, engine_for
-from upkeep.errors import EngineError, JobFailed, ParamError
-from upkeep.records import JobSpec, JobStatus
+from upkeep.errors import EngineError, JobFailed, ParamError, StoreError
+from upkeep.records import JobSpec, JobStatus, Record
 from upkeep.report import present
-from upkeep.store import Store, open_store
+from upkeep.store import Store, get_record, open_store
 from upkeep.tracking import Tracker
 
+R = TypeVar("R", bound=Record)
 POLL_FIRST_S, POLL_MOST_S = 0.1, 2.0
 GRACE_S = 60.0
 MAX_ATTEMPTS = 3
@@ -66,6 +68,23 @@ class Deployment:
     def engine(self, name: str) -> Engine:
         """The compute engine of that name."""
         return engine_for(name, root=self.jobs)
+
+    def result(self, job: JobSpec, engine_name: str, cls: type[R]) -> R:
+        """What a job left in the store, after running it if it has left nothing yet.
+
+        Raises:
+            StoreError: it succeeded and left nothing.
+            JobFailed, EngineError: as :meth:`run`.
+
+        """
+        key = f"{job.output_prefix}/result.json"
+        made = get_record(self.store, key, cls)
+        if made is None:
+            self.run(job, engine_name)
+            made = get_record(self.store, key, cls)
+        if made is None:
+            raise StoreError(f"{job.key}: succeeded, yet {key} is not in the store")
+        return made
 
     def run(self, job: JobSpec, engine_name: str) -> None:
         """Submit a job, or adopt the one that has its key, and wait until it has succeeded.
