@@ -17,48 +17,6 @@ promotion, however often somebody asks.
 A killed task loses nothing: the job goes on by itself and the next try finds it by its key.
 """
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from upkeep_airflow.candidate_dag import candidate_dag
 
-from airflow.sdk import DAG, task, task_group
-
-from upkeep_airflow import candidates
-from upkeep_airflow.approval import AskApproval
-from upkeep_airflow.forms import form
-
-PATIENT = {
-    "retries": 2,
-    "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": 4.0,
-    "execution_timeout": timedelta(hours=1),
-}
-NAMED: dict[str, Any] = {
-    "map_index_template": "{{ upkeep_label or task.op_kwargs['asked']['model'] }}"
-}
-LONG = NAMED | {"execution_timeout": timedelta(days=8)}  # a job may take seven days
-
-with DAG(
-    dag_id="retrain",
-    schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    catchup=False,
-    params=form("retrain"),
-    default_args=PATIENT,
-    doc_md=__doc__,
-    tags=["upkeep"],
-) as dag:
-    open_candidates = task(candidates.open_candidates)
-    job = task(**LONG)(candidates.job)
-    gate = task(**LONG)(candidates.gate)
-    promote = task(**NAMED)(candidates.promote)
-    report = task(trigger_rule="all_done", **NAMED)(candidates.report)
-
-    def candidate(asked: Any) -> None:
-        """One model's candidate, from the job to the champion."""
-        verdict = gate(asked=asked)
-        job(asked=asked) >> verdict
-        answer = AskApproval(task_id="approval", verdict=verdict)
-        promoted = promote(asked=asked, answer=answer.output)
-        report(asked=asked, promoted=promoted)
-
-    task_group(candidate).expand(asked=open_candidates())
+dag = candidate_dag("retrain", __doc__)

@@ -11,8 +11,8 @@ from upkeep.benchmark import (
     BenchmarkParams,
     choose_prompts,
     machine,
-    paired_latencies,
     paired_losses,
+    paired_times,
 )
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.records import Sample
@@ -75,12 +75,14 @@ def test_losses_that_mean_different_things_are_not_compared(other: FakeRuntime, 
         paired_losses(FakeRuntime(), other, make_samples(3))
 
 
-def test_a_rounds_number_is_the_sum_over_its_prompts() -> None:
-    """A rounds number is the sum over its prompts."""
-    times = paired_latencies(FakeRuntime(step_ms=3.0), FakeRuntime(), make_samples(9), QUICK)
-    assert times.quantity == "latency_ms"
-    assert times.champion_ms == (30.0,) * 6
-    assert times.candidate_ms == (10.0,) * 6
+def test_a_rounds_number_is_the_mean_over_its_prompts() -> None:
+    """Latency and the time to the first token, each a number a round and model."""
+    latency, first = paired_times(FakeRuntime(step_ms=3.0), FakeRuntime(), make_samples(9), QUICK)
+    assert (latency.quantity, first.quantity) == ("latency_ms", "ttft_ms")
+    assert latency.champion_ms == (15.0,) * 6
+    assert latency.candidate_ms == (5.0,) * 6
+    assert first.champion_ms == (3.0,) * 6
+    assert first.candidate_ms == (1.0,) * 6
 
 
 def test_models_alternate_a_prompt_and_the_first_one_changes_a_round() -> None:
@@ -88,7 +90,7 @@ def test_models_alternate_a_prompt_and_the_first_one_changes_a_round() -> None:
     calls: list[tuple[str, str]] = []
     champion = FakeRuntime(name="A", calls=calls)
     candidate = FakeRuntime(name="B", calls=calls)
-    paired_latencies(champion, candidate, make_samples(9), QUICK)
+    paired_times(champion, candidate, make_samples(9), QUICK)
     order = "".join(name for name, _ in calls)
     assert order == "ABAB" + "BABA" + "ABAB" + "BABA" + "ABAB" + "BABA" + "ABAB"
     pairs = zip(calls[::2], calls[1::2], strict=True)
@@ -111,7 +113,7 @@ def test_the_machine_says_what_ran_where_and_in_what_precision() -> None:
     found = machine(champion, candidate, QUICK)
     assert found["champion_precision"].startswith("weights float32, eager torch")
     assert "cache f32" in found["candidate_precision"]
-    assert found["latency_ms"] == "sum of 2 prompts x 5 tokens, batch 1"
+    assert found["latency_ms"] == "mean of 2 prompts x 5 tokens, batch 1"
     assert int(found["cores"]) >= int(found["threads"]) == 1
     assert all(found[name] not in {"", "absent"} for name in ("cpu", "torch", "openvino"))
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from fakes.deployment import FLEET, FakeDeployment
+from fakes.played_days import MODEL, day_of, play_until
 from fakes.tiny_model import tiny_llama
-from test_cycle import MODEL, day_of, deployment, play_until  # noqa: F401 - a fixture
 
 from upkeep import cli, promotion
 from upkeep.deployment import Deployment
@@ -23,7 +23,7 @@ from upkeep.store import get_record, record_key
 
 @pytest.fixture
 def places(
-    deployment: FakeDeployment,  # noqa: F811
+    deployment: FakeDeployment,
     monkeypatch: pytest.MonkeyPatch,
 ) -> FakeDeployment:
     """The command line over a fake deployment, its wide table not cut."""

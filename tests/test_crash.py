@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.deployment import FakeDeployment, make_deployment
-from fakes.request_logs import write_day
-from test_cycle import FIRST, MODEL, rows_of
+from fakes.deployment import FakeDeployment, deployment_with_champion, make_deployment
+from fakes.played_days import FIRST, MODEL
+from fakes.request_logs import rows_of, write_day
 
 from upkeep import promotion
 from upkeep.cycle import Cycle
@@ -81,19 +81,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before = os.environ.get("UPKEEP_LOGS")
     folder = tmp_path_factory.mktemp("quiet")
     os.environ["UPKEEP_LOGS"] = str(folder / "logs")
-    deployment = make_deployment(folder)
-    first = folder / "first"
-    first.mkdir()
-    (first / "weights.txt").write_text("version 1")
-    promotion.register_first(
-        deployment.store,
-        deployment.tracker(),
-        MODEL,
-        folder=deployment.store.put_folder(f"{MODEL}/versions/first", first),
-        format="safetensors",
-        cache=deployment.cache,
-        key=f"{MODEL}/first",
-    )
+    deployment_with_champion(folder, MODEL)
     for number in range(QUIET + 1):
         day = FIRST + timedelta(number)
         write_day(folder / "logs" / MODEL, day, rows=rows_of(day))

@@ -2,99 +2,22 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.deployment import FakeDeployment, make_deployment
-from fakes.request_logs import write_day
+from fakes.deployment import FakeDeployment
+from fakes.played_days import MODEL, day_of, play, play_until
+from fakes.request_logs import rows_of, write_day
 
 from upkeep import promotion
-from upkeep.cycle import Cycle
-from upkeep.days import follow
+from upkeep.cycle import Cycle, StartedDay
 from upkeep.errors import JobFailed, ParamError, PromotionRefused
 from upkeep.params import effective_params
-from upkeep.records import Approval, DayFacts, Decision, Override
+from upkeep.records import Approval, DayFacts, Decision, GateResult, Override
 from upkeep.store import get_record, record_key
-
-MODEL = "docs-assistant"
-FIRST = date(2026, 3, 5)
-
-
-def day_of(number: int) -> date:
-    return FIRST + timedelta(number - 1)
-
-
-def rows_of(
-    day: date, *, n: int = 48, version: str = "1", latency: float = 50.0
-) -> list[dict[str, Any]]:
-    """Healthy rows of one day: two an hour, latencies that vary by a few per cent."""
-    noise = random.Random(day.toordinal())
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    return [
-        {
-            "request_id": f"{day}-{i:04d}",
-            "time": (start + timedelta(seconds=86_400 * i / n)).isoformat().replace("+00:00", "Z"),
-            "model_version": version,
-            "client": "docs",
-            "tokens_in": 100,
-            "tokens_out": 12,
-            "ttft_ms": latency / 5,
-            "latency_ms": latency * noise.uniform(0.95, 1.05),
-            "status": "ok",
-            "prompt": f"prompt {day} {i}",
-            "completion": "words",
-            "reference": "words",
-        }
-        for i in range(n)
-    ]
-
-
-@pytest.fixture
-def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDeployment:
-    """A fleet of one model with its first champion."""
-    monkeypatch.setenv("UPKEEP_LOGS", str(tmp_path / "logs"))
-    made = make_deployment(tmp_path)
-    folder = tmp_path / "first"
-    folder.mkdir()
-    (folder / "weights.txt").write_text("version 1")
-    promotion.register_first(
-        made.store,
-        made.tracker(),
-        MODEL,
-        folder=made.store.put_folder(f"{MODEL}/versions/first", folder),
-        format="safetensors",
-        cache=made.cache,
-        key=f"{MODEL}/first",
-    )
-    return made
-
-
-def play(
-    deployment: FakeDeployment, day: date, rows: list[dict[str, Any]] | None, **conf: Any
-) -> Decision:
-    """One day's log, if any, and one day's cycle."""
-    if rows is not None:
-        write_day(deployment.cache.parent / "logs" / MODEL, day, rows=rows)
-    cycle = Cycle(deployment)
-    params = effective_params(
-        {"day": day.isoformat(), "models": [MODEL], **conf}, [MODEL], date(2026, 11, 1)
-    )
-    cycle.start(params, f"run-{day}")
-    cycle.evaluate(MODEL, day)
-    decision = cycle.decide(MODEL, day)
-    plan = cycle.act(MODEL, day, f"run-{day}")
-    if plan is not None:
-        follow(cycle, plan)
-    cycle.report(MODEL, day, f"run-{day}")
-    return decision
-
-
-def play_until(deployment: FakeDeployment, last: int) -> list[Decision]:
-    return [play(deployment, day_of(n), rows_of(day_of(n))) for n in range(1, last + 1)]
 
 
 def test_ten_healthy_days_are_kept(deployment: FakeDeployment) -> None:
@@ -250,3 +173,41 @@ def test_facts_name_the_champion_of_the_day_and_not_of_today(deployment: FakeDep
     facts = get_record(deployment.store, record_key(MODEL, day_of(7), "facts"), DayFacts)
     assert facts is not None
     assert facts.champion_version == "1"
+
+
+def test_a_conflicting_order_stops_its_own_model_only(
+    deployment: FakeDeployment, tmp_path: Path
+) -> None:
+    """Somebody ordered a retraining of this day: who asks for a compression is refused in words.
+
+    The day is free again at once, and what was ordered first still stands.
+    """
+    day = day_of(1)
+    write_day(deployment.cache.parent / "logs" / MODEL, day, rows=rows_of(day))
+    cycle = Cycle(deployment)
+
+    def order(action: str, owner: str) -> StartedDay:
+        conf = {"day": day.isoformat(), "models": [MODEL], "action": action}
+        conf |= {"override": True, "note": "why not"}
+        return cycle.start(effective_params(conf, [MODEL], date(2026, 11, 1)), owner)
+
+    assert order("retrain", "cli:first").models == (MODEL,)
+    cycle.report(MODEL, day, "cli:first")
+    second = order("compress", "cli:second")
+    assert second.models == ()
+    assert "retrain was ordered for this day by cli:first" in second.refused[MODEL]
+    assert order("retrain", "cli:third").models == (MODEL,)
+
+
+def test_a_retraining_must_be_better_where_its_day_drifted(deployment: FakeDeployment) -> None:
+    """A new kind of prompts on day 9: the gate asks for an improvement on that slice by name."""
+    play_until(deployment, 8)
+    day = day_of(9)
+    rows = [r | ({"client": "editor"} if i % 3 == 0 else {}) for i, r in enumerate(rows_of(day))]
+    deployment.engine("local").perplexity = {day: 90.0}
+    play(deployment, day, rows, action="retrain", override=True, note="new prompts")
+    verdict = get_record(deployment.store, record_key(MODEL, day, "retrain/gate"), GateResult)
+    assert verdict is not None
+    better = next(r for r in verdict.rows if r.check == "better where it drifted")
+    assert "no sample of editor" in better.words  # the fake engine knows one slice, docs
+    assert not verdict.passed

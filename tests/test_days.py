@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 from fakes.deployment import FakeDeployment
-from fakes.request_logs import write_day
-from test_cycle import MODEL, day_of, deployment, play, rows_of  # noqa: F401 - a fixture
+from fakes.played_days import MODEL, day_of, play
+from fakes.request_logs import rows_of, write_day
 
 from upkeep import days
 from upkeep.cycle import Cycle
@@ -21,18 +21,18 @@ DAYS = [day_of(n) for n in range(1, 5)]
 RECORDS = ("metrics", "validation", "quality", "facts", "drift", "diagnosis", "decision")
 
 
-def logs(deployment: FakeDeployment) -> None:  # noqa: F811
+def logs(deployment: FakeDeployment) -> None:
     for day in DAYS:
         write_day(deployment.cache.parent / "logs" / MODEL, day, rows=rows_of(day))
 
 
 @pytest.fixture
-def here(deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch) -> FakeDeployment:  # noqa: F811
+def here(deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch) -> FakeDeployment:
     monkeypatch.setattr(Deployment, "from_env", classmethod(lambda _cls: deployment))
     return deployment
 
 
-def records(deployment: FakeDeployment) -> dict[str, bytes | None]:  # noqa: F811
+def records(deployment: FakeDeployment) -> dict[str, bytes | None]:
     keys = [record_key(MODEL, day, step) for day in DAYS for step in RECORDS]
     return {key: deployment.store.get(key) for key in keys}
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from upkeep.gate import MIN_SAMPLES, check
+from upkeep import gate
+from upkeep.gate_quality import MIN_SAMPLES
 from upkeep.records import (
     Benchmark,
     Candidate,
@@ -23,13 +24,18 @@ from upkeep.records import (
     PairedScores,
     PairedTimes,
 )
-from upkeep.spec import GatePolicy
+from upkeep.spec import GatePolicy, MeasurePolicy
 
 # records that validation would have refused are made on purpose, and hashed by the gate
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 
 Kind = Literal["compress", "retrain"]
 POLICY = GatePolicy()
+TOLERANCES = {
+    "latency_p95_ms": MeasurePolicy(direction="lower_is_better", tolerance=0.5),
+    "ttft_p95_ms": MeasurePolicy(direction="lower_is_better", tolerance=20.0, kind="absolute"),
+    "perplexity": MeasurePolicy(direction="lower_is_better", tolerance=0.1),
+}
 OLD, SUITE = "a" * 64, "b" * 64
 FOLDER = Folder(prefix="m/model", files=(FileHash(path="w", size_bytes=9, sha256="c" * 64),))
 
@@ -97,8 +103,19 @@ BY_CHANCE = PairedTimes(
 )
 
 
+def first_tokens(added_ms: float = 0.0, rounds: int = 15) -> PairedTimes:
+    """Times to the first token of rounds in turn; the candidate takes ``added_ms`` longer."""
+    rng = random.Random(5)
+    champion = [10.0 + rng.uniform(0, 4) for _ in range(rounds)]
+    candidate = tuple(c + added_ms + rng.uniform(-1, 1) for c in champion)
+    return PairedTimes(quantity="ttft_ms", champion_ms=tuple(champion), candidate_ms=candidate)
+
+
 def benchmark_of(
-    scores: PairedScores | None = None, times: PairedTimes | None = None, **changes: Any
+    scores: PairedScores | None = None,
+    times: PairedTimes | None = None,
+    first: PairedTimes | None = None,
+    **changes: Any,
 ) -> Benchmark:
     """A benchmark whose candidate is fast and as good, unless changed."""
     made = Benchmark(
@@ -109,13 +126,18 @@ def benchmark_of(
         champion_files_sha256=OLD,
         candidate_files_sha256=FOLDER.files_sha256,
         scores=(scores or scores_of(),),
-        times=(times or times_of(),),
+        times=(times or times_of(), first or first_tokens()),
         champion_size_bytes=1000,
         candidate_size_bytes=900,
         evaluation_set_sha256=SUITE,
         machine={"cpu": "made-up"},
     )
     return made.model_copy(update=changes)
+
+
+def judge(candidate: Candidate, benchmark: Benchmark, targets: tuple[str, ...] = ()) -> GateResult:
+    """The gate under the policy of these tests."""
+    return gate.check(candidate, benchmark, POLICY, TOLERANCES, targets)
 
 
 def row(result: GateResult, name: str) -> GateRow:
@@ -134,7 +156,7 @@ def failures(result: GateResult) -> list[str]:
 def test_a_faster_candidate_of_the_same_quality_passes() -> None:
     """Every row passes and holds champion, candidate, effect, interval and margin."""
     benchmark = benchmark_of()
-    result = check(candidate_of(), benchmark, POLICY)
+    result = judge(candidate_of(), benchmark)
     assert result.passed
     assert failures(result) == []
     assert [r.check for r in result.rows] == [
@@ -144,6 +166,7 @@ def test_a_faster_candidate_of_the_same_quality_passes() -> None:
         "precision perplexity",
         "quality perplexity[docs]",
         "faster or smaller",
+        "ttft_ms tolerable",
     ]
     quality, speed = row(result, "quality perplexity"), row(result, "faster or smaller")
     assert quality.interval is not None
@@ -159,7 +182,7 @@ def test_a_faster_candidate_of_the_same_quality_passes() -> None:
 def test_a_retraining_that_mends_the_new_slice_passes() -> None:
     """Half the perplexity on source code, the same on prose: passes, and says where."""
     scores = scores_of(slices=(("docs", 60, 0.0), ("editor", 60, -0.5)))
-    result = check(candidate_of("retrain"), benchmark_of(scores), POLICY, ("editor",))
+    result = judge(candidate_of("retrain"), benchmark_of(scores), ("editor",))
     assert result.passed
     better = row(result, "better where it drifted")
     assert better.effect == pytest.approx(-0.5, abs=0.03)
@@ -167,16 +190,16 @@ def test_a_retraining_that_mends_the_new_slice_passes() -> None:
 
 
 def test_a_retraining_need_not_be_faster() -> None:
-    """Speed is no row of a retraining."""
+    """A retraining may be slower, inside what the policy calls nobody's business."""
     scores = scores_of(-0.3)
-    result = check(candidate_of("retrain"), benchmark_of(scores, times_of(0.9)), POLICY)
+    result = judge(candidate_of("retrain"), benchmark_of(scores, times_of(0.9)))
     assert result.passed
 
 
 def test_a_much_smaller_candidate_passes_without_speed() -> None:
     """Four times smaller and not slower is worth a promotion."""
     times = times_of(1.01, noise=0.01)
-    result = check(candidate_of(), benchmark_of(times=times, candidate_size_bytes=250), POLICY)
+    result = judge(candidate_of(), benchmark_of(times=times, candidate_size_bytes=250))
     assert result.passed
 
 
@@ -186,7 +209,7 @@ def test_a_much_smaller_candidate_passes_without_speed() -> None:
 def test_the_champions_own_files_are_nothing_to_do() -> None:
     """Identical files (E15): no promotion, said in words."""
     benchmark = benchmark_of(champion_files_sha256=FOLDER.files_sha256)
-    result = check(candidate_of(), benchmark, POLICY)
+    result = judge(candidate_of(), benchmark)
     assert failures(result) == ["files differ"]
     assert "nothing to do" in row(result, "files differ").words
 
@@ -196,13 +219,13 @@ def test_the_champions_own_files_are_nothing_to_do() -> None:
 )
 def test_a_benchmark_of_other_files_does_not_count(change: dict[str, str]) -> None:
     """Measured files must be the candidate's own, of the same model (E18)."""
-    result = check(candidate_of(), benchmark_of(**change), POLICY)
+    result = judge(candidate_of(), benchmark_of(**change))
     assert failures(result) == ["files measured"]
 
 
 def test_a_worse_candidate_fails() -> None:
     """5 % higher perplexity against a margin of 3 %: refused, with both perplexities."""
-    result = check(candidate_of(), benchmark_of(scores_of(0.05)), POLICY)
+    result = judge(candidate_of(), benchmark_of(scores_of(0.05)))
     assert failures(result) == ["quality perplexity", "quality perplexity[docs]"]
     quality = row(result, "quality perplexity")
     assert quality.champion is not None
@@ -212,7 +235,7 @@ def test_a_worse_candidate_fails() -> None:
 
 def test_what_is_inside_the_margin_but_not_surely_fails() -> None:
     """An effect of 2 % with an upper end over 3 % is refused: the interval decides."""
-    result = check(candidate_of(), benchmark_of(scores_of(0.02, noise=0.1, seed=2)), POLICY)
+    result = judge(candidate_of(), benchmark_of(scores_of(0.02, noise=0.1, seed=2)))
     quality = row(result, "quality perplexity")
     assert not quality.passed
     assert quality.effect is not None
@@ -222,7 +245,7 @@ def test_what_is_inside_the_margin_but_not_surely_fails() -> None:
 def test_an_interval_as_wide_as_the_margin_cannot_tell() -> None:
     """An upper end under the margin is not enough when +-4 % is the precision."""
     scores = scores_of(-0.03, noise=0.30, seed=2)
-    result = check(candidate_of(), benchmark_of(scores), POLICY)
+    result = judge(candidate_of(), benchmark_of(scores))
     assert row(result, "quality perplexity").passed
     assert not row(result, "precision perplexity").passed
     assert "200 samples cannot tell" in row(result, "precision perplexity").words
@@ -232,7 +255,7 @@ def test_an_interval_as_wide_as_the_margin_cannot_tell() -> None:
 def test_a_wide_interval_that_shows_improvement_can_tell() -> None:
     """A retraining that halves one slice has a wide interval, wholly on the better side."""
     scores = scores_of(slices=(("docs", 40, 0.0), ("editor", 40, -0.8)))
-    result = check(candidate_of("retrain"), benchmark_of(scores), POLICY)
+    result = judge(candidate_of("retrain"), benchmark_of(scores))
     precision = row(result, "precision perplexity")
     assert precision.interval is not None
     assert precision.interval.half_width > 0.03
@@ -242,7 +265,7 @@ def test_a_wide_interval_that_shows_improvement_can_tell() -> None:
 def test_a_slice_that_got_worse_fails_although_the_whole_is_better() -> None:
     """Better on source code, 10 % worse on prose: refused, naming prose."""
     scores = scores_of(slices=(("docs", 60, 0.10), ("editor", 60, -0.6)))
-    result = check(candidate_of("retrain"), benchmark_of(scores), POLICY, ("editor",))
+    result = judge(candidate_of("retrain"), benchmark_of(scores), ("editor",))
     assert failures(result) == ["quality perplexity[docs]"]
 
 
@@ -255,29 +278,65 @@ def test_a_slice_too_noisy_to_tell_fails() -> None:
         for c, w, s in zip(scores.candidate, scores.weights, scores.slices, strict=True)
     )
     scores = scores.model_copy(update={"candidate": wild})
-    result = check(candidate_of(), benchmark_of(scores), POLICY)
+    result = judge(candidate_of(), benchmark_of(scores))
     assert failures(result) == ["quality perplexity[rare]"]
 
 
 def test_small_slices_are_judged_within_the_whole_and_said_so() -> None:
     """A slice under 30 samples has no row of its own; the whole's words name it."""
     scores = scores_of(slices=(("docs", 200, 0.0), ("rare", 12, 0.0)))
-    result = check(candidate_of(), benchmark_of(scores), POLICY)
+    result = judge(candidate_of(), benchmark_of(scores))
     assert "quality perplexity[rare]" not in [r.check for r in result.rows]
     assert "rare (12)" in row(result, "quality perplexity").words
 
 
 def test_a_retraining_that_changes_nothing_fails() -> None:
     """Not worse is not enough where the traffic drifted."""
-    result = check(candidate_of("retrain"), benchmark_of(scores_of(0.0)), POLICY)
+    result = judge(candidate_of("retrain"), benchmark_of(scores_of(0.0)))
     assert failures(result) == ["better where it drifted"]
 
 
 def test_a_target_slice_without_samples_fails() -> None:
     """A retraining for a slice that the evaluation set does not hold proves nothing."""
-    result = check(candidate_of("retrain"), benchmark_of(scores_of(-0.3)), POLICY, ("editor",))
+    result = judge(candidate_of("retrain"), benchmark_of(scores_of(-0.3)), ("editor",))
     assert failures(result) == ["better where it drifted"]
     assert "no sample of editor" in row(result, "better where it drifted").words
+
+
+@pytest.mark.parametrize("kind", ["compress", "retrain"])
+def test_a_first_token_that_would_be_a_drift_tomorrow_fails_today(kind: Kind) -> None:
+    """Twice as fast in all and 25 ms slower to the first token, where 20 ms are tolerated."""
+    benchmark = benchmark_of(scores_of(-0.3), first=first_tokens(25.0))
+    result = judge(candidate_of(kind), benchmark)
+    assert failures(result) == ["ttft_ms tolerable"]
+    late = row(result, "ttft_ms tolerable")
+    assert late.effect == pytest.approx(25.0, abs=1.0)
+    assert "must stay under 20 ms, the tolerance of ttft_p95_ms" in late.words
+
+
+def test_a_slowdown_that_may_be_over_the_tolerance_fails() -> None:
+    """19.7 ms more in the median of noisy rounds: the interval's upper end decides."""
+    result = judge(candidate_of(), benchmark_of(first=first_tokens(19.7)))
+    late = row(result, "ttft_ms tolerable")
+    assert late.effect is not None
+    assert late.effect < 20.0
+    assert not late.passed
+
+
+def test_a_retraining_twice_as_slow_fails() -> None:
+    """Half as fast against a tolerance of 50 %: better texts do not pay for that."""
+    result = judge(candidate_of("retrain"), benchmark_of(scores_of(-0.3), times_of(0.5)))
+    assert failures(result) == ["latency_ms tolerable"]
+    assert row(result, "latency_ms tolerable").effect == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_quantity_that_no_policy_watches_has_no_row() -> None:
+    """Tolerances are the model's own: without one for the first token, nobody asks for it."""
+    watched = {"latency_p95_ms": TOLERANCES["latency_p95_ms"]}
+    made = benchmark_of(first=first_tokens(500.0))
+    result = gate.check(candidate_of(), made, POLICY, watched)
+    assert "ttft_ms tolerable" not in [r.check for r in result.rows]
+    assert result.passed
 
 
 @pytest.mark.parametrize(
@@ -295,7 +354,7 @@ def test_a_target_slice_without_samples_fails() -> None:
 def test_a_compression_without_gain_fails(times: PairedTimes, size: int) -> None:
     """Neither surely faster nor much smaller and not slower: refused."""
     benchmark = benchmark_of(times=times, candidate_size_bytes=size)
-    assert failures(check(candidate_of(), benchmark, POLICY)) == ["faster or smaller"]
+    assert failures(judge(candidate_of(), benchmark)) == ["faster or smaller"]
 
 
 def test_higher_is_better_counts_the_other_way() -> None:
@@ -313,9 +372,9 @@ def test_higher_is_better_counts_the_other_way() -> None:
             }
         )
 
-    worse = check(candidate_of(), benchmark_of(bleu(-0.05)), POLICY)
+    worse = judge(candidate_of(), benchmark_of(bleu(-0.05)))
     assert "quality bleu" in failures(worse)
-    assert check(candidate_of(), benchmark_of(bleu(0.05)), POLICY).passed
+    assert judge(candidate_of(), benchmark_of(bleu(0.05))).passed
 
 
 # ---------------------------------------------------------------- an unknown is never a pass
@@ -354,7 +413,7 @@ def test_scores_that_are_no_scores_fail_in_words(
 ) -> None:
     """NaN, infinite, missing, unequal, empty, doubled or too few: a failed row, no exception."""
     bad = spoiled(scores_of(-0.3, noise=0.001))
-    result = check(candidate_of(kind), benchmark_of().model_copy(update={"scores": (bad,)}), POLICY)
+    result = judge(candidate_of(kind), benchmark_of().model_copy(update={"scores": (bad,)}))
     assert not result.passed
     failed = [r for r in result.rows if not r.passed]
     assert any("quality" in r.check for r in failed)
@@ -365,7 +424,7 @@ def test_scores_that_are_no_scores_fail_in_words(
 def test_without_scores_nothing_passes(scores: Any) -> None:
     """A benchmark that measured no quality is refused."""
     benchmark = benchmark_of().model_copy(update={"scores": scores})
-    assert "quality" in failures(check(candidate_of(), benchmark, POLICY))
+    assert "quality" in failures(judge(candidate_of(), benchmark))
 
 
 @pytest.mark.parametrize(
@@ -384,9 +443,10 @@ def test_without_scores_nothing_passes(scores: Any) -> None:
 def test_times_that_are_no_times_fail(times: Any) -> None:
     """Missing, NaN, zero or unpaired latencies: a failed row in words, no exception."""
     benchmark = benchmark_of().model_copy(update={"times": times})
-    result = check(candidate_of(), benchmark, POLICY)
-    assert failures(result) == ["faster or smaller"]
+    result = judge(candidate_of(), benchmark)
+    assert failures(result) == ["faster or smaller", "ttft_ms tolerable"]
     assert "cannot be computed" in row(result, "faster or smaller").words
+    assert "cannot be computed" in row(result, "ttft_ms tolerable").words
 
 
 ANYTHING = (
@@ -440,7 +500,7 @@ def test_whatever_the_numbers_only_finite_ones_inside_pass(
             "candidate_size_bytes": sizes[1],
         }
     )
-    result = check(candidate_of(kind), benchmark, POLICY)
+    result = judge(candidate_of(kind), benchmark)
     GateResult.parse(result.canonical_bytes())
     if result.passed:
         numbers = [*champion, *candidate, *weights]
@@ -457,7 +517,7 @@ def test_a_candidate_passes_only_with_its_interval_inside(
 ) -> None:
     """For real-looking numbers: passed means upper end under the margin and able to tell."""
     benchmark = benchmark_of(scores_of(change, n=60, noise=noise, seed=seed))
-    result = check(candidate_of(), benchmark, POLICY)
+    result = judge(candidate_of(), benchmark)
     interval = row(result, "quality perplexity").interval
     assert interval is not None
     inside = interval.high < 0.03 and (interval.half_width < 0.03 or interval.high < 0.0)
@@ -467,7 +527,7 @@ def test_a_candidate_passes_only_with_its_interval_inside(
 def test_a_candidate_at_the_margin_is_seldom_let_through() -> None:
     """Truly 3 % worse: at most one in 20 of 200 benchmarks passes (nominal 2.5 %)."""
     passed = sum(
-        check(candidate_of(), benchmark_of(scores_of(0.03, n=60, seed=seed)), POLICY).passed
+        judge(candidate_of(), benchmark_of(scores_of(0.03, n=60, seed=seed))).passed
         for seed in range(200)
     )
     assert passed <= 10

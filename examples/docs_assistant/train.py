@@ -25,7 +25,7 @@ Progress = Callable[[str], None]
 VOCABULARY = 4096
 CONTEXT_TOKENS = 512
 END = "<end>"
-STEPS, LEARNING_RATE = 400, 2e-3
+STEPS, LEARNING_RATE = 320, 2e-3
 THREADS = 1  # the servers start on the other core meanwhile
 REPORT_EVERY = 100
 # Documentation indents its examples: runs of spaces are tokens of their own.

@@ -13,6 +13,7 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated
 
 from pydantic import Field
@@ -20,7 +21,7 @@ from pydantic import Field
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.job_params import JobParams
 from upkeep.records import PairedScores, PairedTimes, Sample
-from upkeep.runtime import Runtime, TextLoss
+from upkeep.runtime import Generation, Runtime, TextLoss
 
 STACK = ("numpy", "openvino", "tokenizers", "torch", "transformers")
 
@@ -63,20 +64,26 @@ def paired_losses(champion: Runtime, candidate: Runtime, samples: Sequence[Sampl
     )
 
 
-def paired_latencies(
+def paired_times(
     champion: Runtime, candidate: Runtime, samples: Sequence[Sample], params: BenchmarkParams
-) -> PairedTimes:
-    """One number a round and model: the summed latency of the round's prompts, in ms."""
+) -> tuple[PairedTimes, ...]:
+    """One number a round and model, the mean of the round's prompts, in ms.
+
+    ``latency_ms`` is the whole continuation, ``ttft_ms`` the part before its first token.
+    """
     prompts = choose_prompts(samples, params.prompts)
     pair = (champion, candidate)
     rounds = [
         _round(pair, prompts, params.new_tokens, first=turn % 2)
         for turn in range(params.warmup_rounds + params.rounds)
     ][params.warmup_rounds :]
-    return PairedTimes(
-        quantity="latency_ms",
-        champion_ms=tuple(times[0] for times in rounds),
-        candidate_ms=tuple(times[1] for times in rounds),
+    return tuple(
+        PairedTimes(
+            quantity=quantity,
+            champion_ms=tuple(times[0][column] for times in rounds),
+            candidate_ms=tuple(times[1][column] for times in rounds),
+        )
+        for column, quantity in enumerate(("latency_ms", "ttft_ms"))
     )
 
 
@@ -99,20 +106,23 @@ def machine(champion: Runtime, candidate: Runtime, params: BenchmarkParams) -> d
         "champion_precision": champion.precision,
         "candidate_format": candidate.format,
         "candidate_precision": candidate.precision,
-        "latency_ms": f"sum of {params.prompts} prompts x {params.new_tokens} tokens, batch 1",
+        "latency_ms": f"mean of {params.prompts} prompts x {params.new_tokens} tokens, batch 1",
         **{name: _version(name) for name in STACK},
     }
 
 
 def _round(
     pair: tuple[Runtime, Runtime], prompts: Sequence[str], new_tokens: int, *, first: int
-) -> list[float]:
-    times = [0.0, 0.0]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """(latency, time to the first token) of each model, meaned over the prompts."""
+    made: tuple[list[Generation], list[Generation]] = ([], [])
     for prompt in prompts:
         for which in (first, 1 - first):
-            made = pair[which].generate(prompt, new_tokens, ignore_end=True)
-            times[which] += made.latency_ms
-    return times
+            made[which].append(pair[which].generate(prompt, new_tokens, ignore_end=True))
+    champion, candidate = (
+        (fmean(m.latency_ms for m in side), fmean(m.ttft_ms for m in side)) for side in made
+    )
+    return champion, candidate
 
 
 def _same(what: str, champion: object, candidate: object) -> None:

@@ -6,19 +6,19 @@ before anyone is told.
 
 from __future__ import annotations
 
-import json
 from datetime import date, timedelta
 from typing import Any, Literal, TypeVar
 
-from upkeep import gate, promotion
+from upkeep import gate, measures, promotion
 from upkeep.deployment import Deployment
 from upkeep.errors import ParamError, PromotionRefused
 from upkeep.records import (
     Approval,
     Benchmark,
     Candidate,
-    DailyMetrics,
     DayOpen,
+    Drift,
+    DriftResult,
     GateResult,
     JobKind,
     JobSpec,
@@ -28,7 +28,7 @@ from upkeep.records import (
     ValidationResult,
 )
 from upkeep.samples import put_samples, read_samples, samples_key
-from upkeep.spec import ModelSpec
+from upkeep.spec import spec_of
 from upkeep.store import Store, adopt_or_put, get_record, record_key
 
 Kind = Literal["compress", "retrain"]
@@ -73,7 +73,7 @@ class CandidateRoute:
         self.deployment, self.store = deployment, deployment.store
         self.opened, self.kind = opened, kind
         self.model, self.day = opened.model, opened.day
-        self.spec = ModelSpec.model_validate_json(json.dumps(opened.spec))
+        self.spec = spec_of(opened)
 
     def _key(self, step: str) -> str:
         return record_key(self.model, self.day, f"{self.kind}/{step}")
@@ -99,7 +99,8 @@ class CandidateRoute:
             self.store, self._key("benchmark-job"), self._benchmark_job(candidate)
         )
         measured = adopt_or_put(self.store, self._key("benchmark"), self._result(job, Benchmark))
-        result = gate.check(candidate, measured, self.spec.gate, self._drifted_slices())
+        tolerances = self.spec.policy.measures
+        result = gate.check(candidate, measured, self.spec.gate, tolerances, self._drifted_slices())
         return adopt_or_put(self.store, self._key("gate"), result)
 
     def promote(self, approval: Approval | None, *, require_approval: bool) -> LedgerEntry | None:
@@ -214,13 +215,19 @@ class CandidateRoute:
         return [sample for key in keys for sample in read_samples(self.store, key)]
 
     def _drifted_slices(self) -> tuple[str, ...]:
-        """The slices that are new today: what a retraining must be better on."""
-        if self.kind != "retrain":
+        """Where the day drifted: what a retraining must be better on."""
+        found = get_record(self.store, record_key(self.model, self.day, "drift"), Drift)
+        if self.kind != "retrain" or found is None:
             return ()
-        today = get_record(self.store, record_key(self.model, self.day, "metrics"), DailyMetrics)
-        earlier: set[str] = set()
-        for n in range(3, self.spec.policy.baseline.days):
-            key = record_key(self.model, self.day - timedelta(n), "metrics")
-            seen = get_record(self.store, key, DailyMetrics)
-            earlier |= set(seen.requests_by_slice) if seen else set()
-        return tuple(sorted(set(today.requests_by_slice if today else ()) - earlier))
+        named = (measures.split(r.measure)[1] for r in found.results if _grew_or_fell(r))
+        return tuple(sorted({slice_ for slice_ in named if slice_}))
+
+
+def _grew_or_fell(result: DriftResult) -> bool:
+    """Whether a slice takes a larger share than before, or its quality got worse."""
+    if result.state != "drifted":
+        return False
+    parent, _ = measures.split(result.measure)
+    if parent == measures.SHARE:
+        return result.effect is None or result.effect > 0.0
+    return measures.family(result.measure) == "quality"

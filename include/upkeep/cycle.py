@@ -12,7 +12,6 @@ to the store before anything is told to MLflow. A step that is killed is simply 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -29,13 +28,13 @@ from upkeep.candidate import (
 from upkeep.deployment import Deployment
 from upkeep.errors import LeaseHeld, ParamError
 from upkeep.facts import champion_on, gather, serving_version
+from upkeep.opening import open_day, opened_day, record_orders, told
 from upkeep.params import TriggerParams
 from upkeep.records import (
     Approval,
     Candidate,
     DailyMetrics,
     DayFacts,
-    DayOpen,
     Decision,
     Diagnosis,
     Drift,
@@ -45,12 +44,10 @@ from upkeep.records import (
     LedgerEntry,
     ModelInput,
     Override,
-    RunParams,
     ValidationResult,
-    sha256_hex,
 )
 from upkeep.samples import Quarantine, choose_samples, put_samples, read_samples, samples_key
-from upkeep.spec import ModelSpec
+from upkeep.spec import ModelSpec, spec_of
 from upkeep.store import Lease, adopt_or_put, get_record, record_key
 from upkeep.tracking import run_place
 
@@ -97,19 +94,28 @@ class Cycle:
     # ------------------------------------------------------------------ the day
 
     def start(self, params: TriggerParams, owner: str) -> StartedDay:
-        """Take each model's day for ``owner`` and write the snapshot that it runs on."""
+        """Take each model's day for ``owner`` and write the snapshot that it runs on.
+
+        A model for whose day somebody ordered something else is refused by itself: it never
+        stops the others.
+        """
+        refused = {str(f): str(e) for f, e in self.deployment.fleet.errors.items()}
         attached: dict[str, str] = {}
         mine: list[str] = []
         for model in params.models:
             try:
-                Lease.acquire(self.store, _lease(model, params.day), owner, LEASE_TTL_S)
+                lease = Lease.acquire(self.store, _lease(model, params.day), owner, LEASE_TTL_S)
             except LeaseHeld as held:
                 attached[model] = held.owner
                 continue
-            self._open(model, params, owner)
-            self._order(model, params, owner)
+            open_day(self.store, self.deployment.fleet.models[model], params, owner)
+            try:
+                record_orders(self.store, model, params, owner)
+            except ParamError as conflict:
+                lease.release()
+                refused[model] = str(conflict)
+                continue
             mine.append(model)
-        refused = {str(f): str(e) for f, e in self.deployment.fleet.errors.items()}
         return StartedDay(params.day, tuple(mine), attached, refused)
 
     def observe(self, model: str, day: date) -> ValidationResult:
@@ -144,7 +150,7 @@ class Cycle:
         known = get_record(self.store, record_key(model, day, "decision"), Decision)
         if known is not None:
             return known
-        opened, spec = self._opened(model, day), self._spec(model, day)
+        opened, spec = opened_day(self.store, model, day), self._spec(model, day)
         days = spec.policy.baseline.days + HISTORY_EXTRA_DAYS
         facts: DayFacts = adopt_or_put(
             self.store, record_key(model, day, "facts"), gather(self.store, opened, days)
@@ -167,8 +173,7 @@ class Cycle:
         order = get_record(self.store, record_key(model, day, "override"), Override)
         if order is not None:
             action = order.action
-        run = get_record(self.store, _params_key(model, day, owner), RunParams)
-        params = run.params if run else self._opened(model, day).params
+        params = told(self.store, model, day, owner)
         if params.get("dry_run") or params.get("action") == "evaluate_only":
             return None
         if action not in ("compress", "retrain", "rollback"):
@@ -224,54 +229,11 @@ class Cycle:
             self.store, self.deployment.tracker(), model, to=to, note=note, key=key
         )
 
-    # ------------------------------------------------------------------ snapshots
-
-    def _open(self, model: str, params: TriggerParams, owner: str) -> DayOpen:
-        spec = self.deployment.fleet.models[model]
-        opened = DayOpen(
-            model=model,
-            day=params.day,
-            revision=1,
-            spec=spec.model_dump(mode="json"),
-            spec_sha256=spec.digest(),
-            params=params.model_dump(mode="json"),
-            owner=owner,
-        )
-        return adopt_or_put(self.store, record_key(model, params.day, "open"), opened)
-
-    def _opened(self, model: str, day: date) -> DayOpen:
-        opened = get_record(self.store, record_key(model, day, "open"), DayOpen)
-        if opened is None:
-            raise ParamError(
-                "day",
-                day.isoformat(),
-                f"{model} was not opened for this day",
-                "start the day first",
-            )
-        return opened
-
     def _spec(self, model: str, day: date) -> ModelSpec:
-        return spec_of(self._opened(model, day))
+        return spec_of(opened_day(self.store, model, day))
 
     def _route(self, model: str, day: date, kind: Kind) -> CandidateRoute:
-        return CandidateRoute(self.deployment, self._opened(model, day), kind)
-
-    def _order(self, model: str, params: TriggerParams, owner: str) -> None:
-        """Record what this run was told, and a person's order for the day if it is one."""
-        day = params.day
-        told = RunParams(model=model, day=day, owner=owner, params=params.model_dump(mode="json"))
-        adopt_or_put(self.store, _params_key(model, day, owner), told)
-        if params.action not in ("compress", "retrain"):
-            return
-        ordered = Override(model=model, day=day, action=params.action, note=params.note, by=owner)
-        stands = adopt_or_put(self.store, record_key(model, day, "override"), ordered)
-        if stands.action != ordered.action:
-            raise ParamError(
-                "action",
-                ordered.action,
-                f"{stands.action} was ordered for this day by {stands.by}",
-                "order it for another day",
-            )
+        return CandidateRoute(self.deployment, opened_day(self.store, model, day), kind)
 
     # ------------------------------------------------------------------ inputs of the steps
 
@@ -318,18 +280,9 @@ class Cycle:
         return model_input(entries[-1]) if entries else None
 
 
-def spec_of(opened: DayOpen) -> ModelSpec:
-    """The specification that a day's snapshot holds."""
-    return ModelSpec.model_validate_json(json.dumps(opened.spec))
-
-
 def methods_of(spec: ModelSpec) -> dict[str, str]:
     """The job method of each kind, as decisions name it."""
     return {"compress": spec.jobs.compress.method, "retrain": spec.jobs.retrain.method}
-
-
-def _params_key(model: str, day: date, owner: str) -> str:
-    return record_key(model, day, f"params/{sha256_hex(owner.encode())[:16]}")
 
 
 def _lease(model: str, day: date) -> str:

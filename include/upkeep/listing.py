@@ -9,10 +9,10 @@ from typing import Any
 
 from upkeep import promotion, replay
 from upkeep.config import load_policy
-from upkeep.cycle import methods_of, spec_of
+from upkeep.cycle import methods_of
 from upkeep.errors import ParamError, StoreError
 from upkeep.records import DayOpen, Decision
-from upkeep.spec import ModelSpec, Policy
+from upkeep.spec import ModelSpec, Policy, spec_of
 from upkeep.store import Store, get_record, open_store, record_key
 from upkeep.tracking import run_place
 

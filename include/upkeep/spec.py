@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from upkeep.records import (
     Action,
     Cause,
+    DayOpen,
     Direction,
     ModelName,
     Resources,
@@ -180,3 +182,8 @@ class ModelSpec(Part):
         """USD per hour on ``day``, or None before the first price."""
         known = [p for p in self.prices if p.since <= day]
         return max(known, key=lambda p: p.since).usd_per_hour if known else None
+
+
+def spec_of(opened: DayOpen) -> ModelSpec:
+    """The specification that a day's snapshot holds."""
+    return ModelSpec.model_validate_json(json.dumps(opened.spec))

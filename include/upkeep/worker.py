@@ -143,8 +143,8 @@ def benchmark(inputs: Inputs) -> Benchmark:
     candidate = inputs.runtime(job.candidate, params.threads)
     scores = bench.paired_losses(champion, candidate, samples)
     log.info("losses of %d samples", len(scores.sample_ids))
-    times = bench.paired_latencies(champion, candidate, samples, params)
-    log.info("times of %d rounds", len(times.champion_ms))
+    times = bench.paired_times(champion, candidate, samples, params)
+    log.info("times of %d rounds", params.rounds)
     return Benchmark(
         model=job.model,
         day=job.day,
@@ -153,7 +153,7 @@ def benchmark(inputs: Inputs) -> Benchmark:
         champion_files_sha256=job.source.folder.files_sha256,
         candidate_files_sha256=job.candidate.folder.files_sha256,
         scores=(scores,),
-        times=(times,),
+        times=times,
         champion_size_bytes=job.source.folder.size_bytes,
         candidate_size_bytes=job.candidate.folder.size_bytes,
         evaluation_set_sha256=job.data["evaluation"].sha256,

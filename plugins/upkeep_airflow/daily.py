@@ -48,7 +48,9 @@ def open_day(dag_run: Any = None, ti: Any = None) -> PokeReturnValue:
         return _attach(started, ti)
     day = started.day.isoformat()
     ti.xcom_push(key=SAID_KEY, value=_opening(started))
-    refused = {} if (dag_run.conf or {}).get("models") else started.refused
+    refused = dict(started.refused)
+    if (dag_run.conf or {}).get("models"):  # who names models is not told of other files
+        refused = {name: why for name, why in refused.items() if name in params.models}
     return PokeReturnValue(
         is_done=True, xcom_value=shards_of(day, started.models, owner_of(dag_run), refused)
     )

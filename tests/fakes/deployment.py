@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fakes.registry import FakeRegistry
 
-from upkeep import faults
+from upkeep import faults, promotion
 from upkeep.config import load_fleet
 from upkeep.deployment import Deployment
 from upkeep.engines import JobHandle
@@ -155,6 +155,11 @@ class FakeEngine:
                     champion_ms=tuple(50.0 + (i % 5) for i in range(15)),
                     candidate_ms=tuple((50.0 + (i % 4)) / self.speedup for i in range(15)),
                 ),
+                PairedTimes(
+                    quantity="ttft_ms",
+                    champion_ms=tuple(10.0 + (i % 5) for i in range(15)),
+                    candidate_ms=tuple(11.0 + (i % 4) for i in range(15)),
+                ),
             ),
             champion_size_bytes=job.source.folder.size_bytes,
             candidate_size_bytes=job.candidate.folder.size_bytes,
@@ -209,3 +214,21 @@ def make_deployment(folder: Path, fleet: Path = FLEET) -> FakeDeployment:
         fake_engine=FakeEngine(store, folder / "work"),
         fake_tracker=FakeTracker(folder / "registry.jsonl"),
     )
+
+
+def deployment_with_champion(folder: Path, model: str) -> FakeDeployment:
+    """The same with version 1 of ``model`` as its champion."""
+    made = make_deployment(folder)
+    first = folder / "first"
+    first.mkdir()
+    (first / "weights.txt").write_text("version 1")
+    promotion.register_first(
+        made.store,
+        made.tracker(),
+        model,
+        folder=made.store.put_folder(f"{model}/versions/first", first),
+        format="safetensors",
+        cache=made.cache,
+        key=f"{model}/first",
+    )
+    return made

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,28 @@ def write_manifest(folder: Path) -> None:
         for file in sorted(folder.glob("*.jsonl"))
     }
     (folder / "_complete.json").write_text(json.dumps({"files": files}), encoding="utf-8")
+
+
+def rows_of(
+    day: date, *, n: int = 48, version: str = "1", latency: float = 50.0
+) -> list[dict[str, Any]]:
+    """Healthy rows of one day: two an hour, latencies that vary by a few per cent."""
+    noise = random.Random(day.toordinal())
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return [
+        {
+            "request_id": f"{day}-{i:04d}",
+            "time": (start + timedelta(seconds=86_400 * i / n)).isoformat().replace("+00:00", "Z"),
+            "model_version": version,
+            "client": "docs",
+            "tokens_in": 100,
+            "tokens_out": 12,
+            "ttft_ms": latency / 5,
+            "latency_ms": latency * noise.uniform(0.95, 1.05),
+            "status": "ok",
+            "prompt": f"prompt {day} {i}",
+            "completion": "words",
+            "reference": "words",
+        }
+        for i in range(n)
+    ]

@@ -133,4 +133,6 @@ class FakeRuntime:
         """Takes no time and says that it took ``step_ms`` a token."""
         self.calls.append((self.name, prompt))
         assert ignore_end or not math.isnan(self.step_ms)
-        return Generation("x", len(prompt), max_new_tokens, 1.0, self.step_ms * max_new_tokens)
+        return Generation(
+            "x", len(prompt), max_new_tokens, self.step_ms, self.step_ms * max_new_tokens
+        )

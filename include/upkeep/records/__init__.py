@@ -1,0 +1,123 @@
+"""START HERE: the facts that travel between the steps, and between the two programs.
+
+Every record is frozen, refuses unknown fields, and holds finite numbers only: a value that
+could not be measured is ``None`` ("not collected"), never 0 and never NaN. Units stand in the
+names (``_ms``, ``_usd``, ``_bytes``, ``_per_s``); days are ``date`` in UTC, half-open
+[00:00, 24:00). ``canonical_bytes`` is the one serialised form: hashes, replay and the store
+all use it.
+"""
+
+from upkeep.records.base import (
+    Action,
+    Cause,
+    Count,
+    Direction,
+    DriftState,
+    FileHash,
+    Folder,
+    Interval,
+    JobKind,
+    JobStatus,
+    ModelName,
+    NonNegative,
+    Record,
+    RecordRef,
+    Sha256,
+    Share,
+    canonical_json,
+    sha256_hex,
+)
+from upkeep.records.champions import Approval, GateResult, GateRow, LedgerEntry
+from upkeep.records.decisions import (
+    CauseEvidence,
+    DayFacts,
+    DayMeasures,
+    Decision,
+    Diagnosis,
+    Drift,
+    DriftResult,
+    HashedInput,
+    JobRequest,
+    MeasureValue,
+    PastDecision,
+    Reason,
+)
+from upkeep.records.jobs import (
+    Benchmark,
+    Candidate,
+    JobSpec,
+    ModelInput,
+    PairedScores,
+    PairedTimes,
+    Resources,
+)
+from upkeep.records.production import (
+    HELD_OUT_TENTHS,
+    DailyMetrics,
+    Finding,
+    HourMetrics,
+    Quantiles,
+    Quarantined,
+    Sample,
+    ValidationResult,
+)
+from upkeep.records.quality import Evaluation, QualityResult, SliceScore
+from upkeep.records.runs import DayOpen, Override, RunParams
+
+__all__ = [
+    "HELD_OUT_TENTHS",
+    "Action",
+    "Approval",
+    "Benchmark",
+    "Candidate",
+    "Cause",
+    "CauseEvidence",
+    "Count",
+    "DailyMetrics",
+    "DayFacts",
+    "DayMeasures",
+    "DayOpen",
+    "Decision",
+    "Diagnosis",
+    "Direction",
+    "Drift",
+    "DriftResult",
+    "DriftState",
+    "Evaluation",
+    "FileHash",
+    "Finding",
+    "Folder",
+    "GateResult",
+    "GateRow",
+    "HashedInput",
+    "HourMetrics",
+    "Interval",
+    "JobKind",
+    "JobRequest",
+    "JobSpec",
+    "JobStatus",
+    "LedgerEntry",
+    "MeasureValue",
+    "ModelInput",
+    "ModelName",
+    "NonNegative",
+    "Override",
+    "PairedScores",
+    "PairedTimes",
+    "PastDecision",
+    "QualityResult",
+    "Quantiles",
+    "Quarantined",
+    "Reason",
+    "Record",
+    "RecordRef",
+    "Resources",
+    "RunParams",
+    "Sample",
+    "Sha256",
+    "Share",
+    "SliceScore",
+    "ValidationResult",
+    "canonical_json",
+    "sha256_hex",
+]

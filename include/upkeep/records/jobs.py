@@ -1,0 +1,117 @@
+"""What the worker gets, and what it gives back."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from upkeep.records.base import (
+    Count,
+    Direction,
+    FileHash,
+    Folder,
+    JobKind,
+    ModelName,
+    NonNegative,
+    Record,
+    Sha256,
+)
+
+
+class Resources(Record):
+    """What a job may use."""
+
+    cpus: Annotated[int, Field(ge=1, le=1024)] = 2
+    gpus: Annotated[int, Field(ge=0, le=1024)] = 0
+    memory_gib: Annotated[float, Field(gt=0, le=65536)] = 4.0
+    timeout_s: Annotated[int, Field(ge=10, le=604_800)] = 1800
+
+
+class ModelInput(Record):
+    """A model version that a job reads: where its files lie, with their hashes."""
+
+    version: str
+    format: Literal["safetensors", "openvino", "onnx"]
+    folder: Folder
+
+
+class JobSpec(Record):
+    """One job for the worker. ``key`` is ``model/day/kind``: at most one job ever has it.
+
+    ``data`` maps a role (``evaluation``, ``training``) to JSON-lines files in the store, each a
+    list of :class:`Sample`. ``params`` are the method's settings, JSON values only.
+    """
+
+    key: str
+    kind: JobKind
+    model: ModelName
+    day: date
+    method: str
+    source: ModelInput
+    candidate: ModelInput | None = None
+    data: dict[str, FileHash] = Field(default_factory=dict)
+    params: dict[str, Any] = Field(default_factory=dict)
+    resources: Resources = Resources()
+    store_root: str
+    output_prefix: str
+
+
+class Candidate(Record):
+    """A model version made by a job, not yet anybody's champion."""
+
+    model: ModelName
+    day: date
+    job_key: str
+    kind: Literal["compress", "retrain"]
+    method: str
+    parent_version: str
+    format: Literal["safetensors", "openvino", "onnx"]
+    folder: Folder
+    measurements: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+
+class PairedScores(Record):
+    """Per-sample scores of champion and candidate on the same samples, in the same order.
+
+    ``champion`` and ``candidate`` are sums of a per-sample loss (negative log-likelihood in
+    nats), ``weights`` the number of tokens of each sample; ``slices`` its slice.
+    """
+
+    measure: str
+    direction: Direction
+    sample_ids: tuple[str, ...]
+    slices: tuple[str, ...]
+    champion: tuple[float, ...]
+    candidate: tuple[float, ...]
+    weights: tuple[float, ...]
+
+
+class PairedTimes(Record):
+    """Champion and candidate measured in turn (A B A B ..) on one machine in one run.
+
+    ``champion_ms`` and ``candidate_ms`` hold one number a round, paired by position.
+    """
+
+    quantity: str
+    champion_ms: tuple[NonNegative, ...]
+    candidate_ms: tuple[NonNegative, ...]
+
+
+class Benchmark(Record):
+    """Champion against candidate: paired quality, paired times, sizes, and on what machine."""
+
+    model: ModelName
+    day: date
+    job_key: str
+    champion_version: str
+    champion_files_sha256: Sha256
+    candidate_files_sha256: Sha256
+    scores: tuple[PairedScores, ...]
+    times: tuple[PairedTimes, ...]
+    champion_size_bytes: Count
+    candidate_size_bytes: Count
+    evaluation_set_sha256: Sha256
+    machine: dict[str, str]
