@@ -58,6 +58,7 @@ test: dev ## everything
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lock: | $(UV) ## compile requirements.txt and requirements-dev.txt anew
+	@sed -i 's/^torch==\([0-9.]*\)$$/torch==\1+cpu/' requirements.txt
 	@$(UV) pip compile --quiet pyproject.toml --extra airflow --extra worker --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 $(TORCH) --no-annotate --no-emit-find-links \
 	  --custom-compile-command "make lock" -o requirements.txt

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from upkeep.params import DagName, ParamHelp, param_schema
+from upkeep.trigger_form import DagName, ParamHelp, param_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "dags.md"

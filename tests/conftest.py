@@ -1,4 +1,4 @@
-"""Fixtures of the cycle's tests."""
+"""Fixtures of the cycle's tests, and what holds for all of hypothesis' tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 from fakes.deployment import FakeDeployment, deployment_with_champion
 from fakes.played_days import MODEL
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure: no test asserts how long something takes.
+settings.register_profile("upkeep", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("upkeep")
 
 
 @pytest.fixture

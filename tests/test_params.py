@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from upkeep.errors import ParamError
-from upkeep.params import (
-    MAX_CONF_BYTES,
-    PARAMS_OF,
-    DagName,
-    TriggerParams,
-    effective_params,
-    param_schema,
-)
+from upkeep.params import MAX_CONF_BYTES, TriggerParams, effective_params
+from upkeep.trigger_form import NEEDED, PARAMS_OF, DagName, param_schema
 
 TODAY = date(2026, 11, 23)
 FLEET = ("docs-assistant", "painter", "summary")
@@ -258,3 +252,22 @@ def test_any_conf_is_refused_or_safe(conf: dict[str, Any]) -> None:
     assert params.day < TODAY
     assert set(params.models) <= set(FLEET)
     assert params.action in ("auto", "evaluate_only") or params.note.strip()
+
+
+@pytest.mark.parametrize("dag", PARAMS_OF)
+def test_a_form_can_be_sent_once_what_is_needed_is_filled_in(dag: DagName) -> None:
+    """Airflow's form sends nothing while a field that may not be null is empty."""
+    empty = {n for n, field in param_schema(dag).items() if field["default"] in (None, "", [])}
+    stuck = {name for name in empty if "null" not in param_schema(dag)[name]["type"]}
+    assert stuck == set(NEEDED[dag])
+
+
+def test_the_whole_fleet_is_offered_only_where_it_is_taken() -> None:
+    """The daily cycle takes the whole fleet unasked; an order by hand names its models."""
+    offers = {dag: "whole fleet" in param_schema(dag)["models"]["help"] for dag in PARAMS_OF}
+    assert offers == {dag: dag == "daily_cycle" for dag in PARAMS_OF}
+
+
+def test_a_null_is_the_fields_default() -> None:
+    """What the form sends for an empty field that may be null."""
+    assert effective({"note": None, "models": None, "day": None}).models == FLEET

@@ -1,4 +1,4 @@
-"""The parameters of a trigger: one description for the forms, one strict check for the first task.
+"""What a trigger may say: the strict check of the first task (``trigger_form`` describes them).
 
 Airflow's API lets unknown keys, ``8.0`` for 8, a trailing newline and a conf of 20 MB pass, so
 what a form promises is checked here again, before anything is done. Texts are texts: nothing
@@ -12,17 +12,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from difflib import get_close_matches
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from upkeep.errors import ParamError
+from upkeep.trigger_form import MAX_NOTE_CHARS, PARAMS_OF, DagName, TriggerAction, param_schema
 
 MAX_CONF_BYTES = 64 * 1024
-MAX_NOTE_CHARS = 2_000
-
-TriggerAction = Literal["auto", "evaluate_only", "compress", "retrain"]
-DagName = Literal["daily_cycle", "compress", "retrain", "rollback"]
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -46,101 +43,6 @@ class TriggerParams(BaseModel):
     override: bool = False
     to_version: str | None = None
     note: str = ""
-
-
-class ParamHelp(TypedDict):
-    """One field of a trigger form: JSON Schema types, the default, a title, help, the choices."""
-
-    name: str
-    type: list[str]
-    default: Any
-    title: str
-    help: str
-    enum: list[str] | None
-
-
-def _field(
-    name: str, types: str, title: str, text: str, *, default: Any, enum: list[str] | None = None
-) -> ParamHelp:
-    return ParamHelp(
-        name=name, type=types.split(), default=default, title=title, help=text, enum=enum
-    )
-
-
-_FIELDS: tuple[ParamHelp, ...] = (
-    _field(
-        "day",
-        "null string",
-        "Day under review",
-        "The UTC day as YYYY-MM-DD. Empty: yesterday. A day must be over.",
-        default=None,
-    ),
-    _field(
-        "models",
-        "array",
-        "Models",
-        "Names of models of the fleet, one a line. Empty: the whole fleet.",
-        default=[],
-    ),
-    _field(
-        "action",
-        "string",
-        "Action",
-        "auto: what the policy decides. evaluate_only: measure and decide, do nothing. "
-        "compress, retrain: do this, whatever the policy decides; needs a note.",
-        default="auto",
-        enum=list(get_args(TriggerAction)),
-    ),
-    _field(
-        "dry_run",
-        "boolean",
-        "Dry run",
-        "Decide and record, but submit no job and promote nothing.",
-        default=False,
-    ),
-    _field(
-        "require_approval",
-        "boolean",
-        "Ask before promoting",
-        "A candidate that passed the gate waits for a person, even where its file does not ask.",
-        default=False,
-    ),
-    _field(
-        "override",
-        "boolean",
-        "Override the policy",
-        "Your action stands over the policy's decision. Needs an action and a note.",
-        default=False,
-    ),
-    _field(
-        "to_version",
-        "null string",
-        "Version to go back to",
-        "A version number of the registry. Empty: the champion before this one.",
-        default=None,
-    ),
-    _field(
-        "note",
-        "string",
-        "Note",
-        f"Why. Kept with the records, at most {MAX_NOTE_CHARS} characters, taken as plain text.",
-        default="",
-    ),
-)
-
-_COMMON = ("day", "models", "dry_run", "require_approval", "note")
-PARAMS_OF: Mapping[DagName, tuple[str, ...]] = {
-    "daily_cycle": ("day", "models", "action", "dry_run", "require_approval", "override", "note"),
-    "compress": _COMMON,
-    "retrain": _COMMON,
-    "rollback": ("models", "to_version", "note"),
-}
-
-
-def param_schema(dag: DagName = "daily_cycle") -> dict[str, ParamHelp]:
-    """The fields of a DAG's trigger form, by name and in order; DAG files build their Params."""
-    fields = {field["name"]: field for field in _FIELDS}
-    return {name: fields[name] for name in PARAMS_OF[dag]}
 
 
 def effective_params(

@@ -16,7 +16,8 @@ from airflow.sdk.exceptions import AirflowFailException
 from upkeep.errors import ParamError
 
 if TYPE_CHECKING:
-    from upkeep.params import DagName, TriggerParams
+    from upkeep.params import TriggerParams
+    from upkeep.trigger_form import DagName
 
 MAX_LABEL_CHARS = 250
 """Airflow's database holds no longer map index."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from upkeep.params import DagName, ParamHelp, param_schema
+from upkeep.trigger_form import DagName, ParamHelp, param_schema
 
 
 def form(dag: DagName) -> dict[str, Param]:
@@ -29,6 +29,6 @@ def _schema(field: ParamHelp) -> dict[str, Any]:
         schema["enum"] = field["enum"]
     if field["name"] == "day":
         schema["format"] = "date"
-    if field["type"] == ["array"]:
+    if "array" in field["type"]:
         schema["items"] = {"type": "string"}
     return schema

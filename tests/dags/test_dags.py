@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 
-from upkeep.params import DagName, param_schema
+from upkeep.trigger_form import DagName, param_schema
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "dags").glob("*.py"))
