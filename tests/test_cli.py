@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from fakes.deployment import FLEET, FakeDeployment
 from fakes.played_days import MODEL, day_of, play_until
+from fakes.request_logs import rows_of, write_day
 from fakes.tiny_model import tiny_llama
 
 from upkeep import cli, promotion
@@ -199,3 +200,68 @@ def test_what_the_store_holds_is_what_was_measured(places: FakeDeployment) -> No
     assert metrics.requests == 48
     assert isinstance(metrics.latency_ms, Quantiles)
     assert 47 < metrics.latency_ms.p50 < 53
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The fleet that ships, and where the example's logs lie."""
+    monkeypatch.setenv("UPKEEP_FLEET", str(FLEET))
+    monkeypatch.setenv("UPKEEP_LOGS", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path / MODEL
+
+
+def test_collect_shows_a_day_and_what_was_not_collected(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A log says nothing of GPUs: not collected, and never 0."""
+    write_day(logs, day_of(1), rows=rows_of(day_of(1)))
+    assert run(monkeypatch, "collect", MODEL, day_of(1).isoformat(), "--hours") == 0
+    said = capsys.readouterr().out
+    [missing] = [line for line in said.splitlines() if line.startswith("not collected")]
+    assert missing.endswith("cpu, gpu, gpu_memory, host_memory, network_bytes_per_s")
+    assert "requests" not in missing
+    assert "(n 48)" in said
+    assert " 23 " in said
+
+
+def test_collect_as_json_is_the_record(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the cycle would have recorded, ready for other programs; nothing is written."""
+    write_day(logs, day_of(1), rows=rows_of(day_of(1)))
+    before = sorted(logs.parent.rglob("*"))
+    assert run(monkeypatch, "collect", MODEL, day_of(1).isoformat(), "--json") == 0
+    metrics = DailyMetrics.model_validate_json(capsys.readouterr().out)
+    assert (metrics.requests, metrics.utilisation.gpu) == (48, None)
+    assert sorted(logs.parent.rglob("*")) == before
+
+
+def test_collect_says_what_was_set_aside(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A day without a folder: nothing is 0, and the reason is in words."""
+    logs.mkdir(parents=True)
+    assert run(monkeypatch, "collect", MODEL, day_of(1).isoformat()) == 0
+    said = capsys.readouterr().out
+    assert "no_source" in said
+    assert "not collected: requests, " in said
+
+
+def test_collect_of_a_model_that_is_not_there_is_refused(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the fleet."""
+    assert run(monkeypatch, "collect", "painter", day_of(1).isoformat()) == 2
+    assert f"is not in the fleet ({MODEL})" in capsys.readouterr().err
+
+
+def test_check_connect_tries_each_source(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line a source: what is there, or what is wrong; the exit code says which."""
+    assert run(monkeypatch, "check", "--connect") == 2
+    assert f"{MODEL} sources[0] request_log: NO ANSWER: " in capsys.readouterr().out
+    write_day(logs, day_of(1), rows=rows_of(day_of(1)))
+    assert run(monkeypatch, "check", "--connect") == 0
+    assert f"{MODEL} sources[0] request_log: ok: " in capsys.readouterr().out

@@ -207,7 +207,60 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "C14-metadata-service": (
         changed(PATH, "http://169.254.169.254/latest"),
         "tiny.yaml:4:sources[0].path",
-        ("names a scheme; only folders",),
+        ("names a scheme that is not read",),
+    ),
+    "C1-unknown-kind": (
+        changed("kind: request_log", "kind: promehteus"),
+        "tiny.yaml:3:sources[0].kind",
+        ("promehteus", "did you mean prometheus?"),
+    ),
+    "C1-no-kind": (
+        changed("- kind: request_log\n    path:", "- path:"),
+        "tiny.yaml:3:sources[0].kind",
+        ("is missing", "add kind: to sources[0]"),
+    ),
+    "C1-key-of-another-kind": (
+        changed("    path:", "    url: http://127.0.0.1:9090\n    path:"),
+        "tiny.yaml:4:sources[0].url",
+        ("unknown key", "allowed: connection, kind, max_decompressed_bytes"),
+    ),
+    "C14-bucket-without-a-name": (
+        changed(PATH, "s3:///logs"),
+        "tiny.yaml:4:sources[0].path",
+        ("no bucket",),
+    ),
+    "C14-prometheus-on-the-metadata-address": (
+        changed(f"kind: request_log\n    path: {PATH}", "kind: prometheus\n    url: http://169.254.169.254"),
+        "tiny.yaml:4:sources[0].url",
+        ("link-local address",),
+    ),
+    "C14-prometheus-on-a-host-that-is-not-allowed": (
+        changed(f"kind: request_log\n    path: {PATH}", "kind: prometheus\n    url: https://prom.example"),
+        "tiny.yaml:4:sources[0].url",
+        ("prom.example is not an allowed host", "UPKEEP_ALLOWED_HOSTS"),
+    ),
+    "C14-file-as-a-url": (
+        changed(f"kind: request_log\n    path: {PATH}", "kind: prometheus\n    url: file:///etc/passwd"),
+        "tiny.yaml:4:sources[0].url",
+        ("http(s)",),
+    ),
+    "C15-credentials-in-a-url": (
+        changed(f"kind: request_log\n    path: {PATH}", "kind: prometheus\n    url: https://me:pw@127.0.0.1"),
+        "tiny.yaml:4:sources[0].url",
+        ("(hidden)",),
+    ),
+    "C4-region-that-is-none": (
+        changed(
+            f"kind: request_log\n    path: {PATH}",
+            "kind: cloudwatch\n    region: Frankfurt\n    dimensions: {EndpointName: a}",
+        ),
+        "tiny.yaml:4:sources[0].region",
+        ("must be of the form",),
+    ),
+    "C6-price-of-nothing": (
+        changed(", usd_per_hour: 1.20}", "}"),
+        "tiny.yaml:7:prices[1]",
+        ("prices nothing",),
     ),
     "C14-relative": (changed(PATH, "logs/tiny"), "tiny.yaml:4:sources[0].path", ("absolute",)),
     "C14-home": (changed(PATH, "~/logs"), "tiny.yaml:4:sources[0].path", ("absolute",)),

@@ -14,8 +14,11 @@ from fakes.request_logs import rows_of, write_day
 
 from upkeep import promotion
 from upkeep.cycle import Cycle, StartedDay
+from upkeep.day_records import read_day
 from upkeep.errors import JobFailed, ParamError, PromotionRefused
+from upkeep.facts import past_decision
 from upkeep.params import effective_params
+from upkeep.projection import job_view, outcome_of
 from upkeep.records import Approval, DayFacts, Decision, GateResult, Override
 from upkeep.store import get_record, record_key
 
@@ -211,3 +214,27 @@ def test_a_retraining_must_be_better_where_its_day_drifted(deployment: FakeDeplo
     better = next(r for r in verdict.rows if r.check == "better where it drifted")
     assert "no sample of editor" in better.words  # the fake engine knows one slice, docs
     assert not verdict.passed
+
+
+def test_a_job_that_failed_for_good_is_on_record(deployment: FakeDeployment) -> None:
+    """After its last attempt a job is failed, not running for ever: later days read it so."""
+    play_until(deployment, 6)
+    day = day_of(7)
+    write_day(deployment.cache.parent / "logs" / MODEL, day, rows=rows_of(day))
+    cycle = Cycle(deployment)
+    conf = {"day": day.isoformat(), "models": [MODEL], "action": "compress"}
+    conf |= {"override": True, "note": "try it"}
+    cycle.start(effective_params(conf, [MODEL], date(2026, 11, 1)), "cli:one")
+    cycle.evaluate(MODEL, day)
+    cycle.decide(MODEL, day)
+    deployment.engine("local").fail = True
+    outcomes = []
+    for _ in range(4):
+        with pytest.raises(JobFailed):
+            cycle.run_job(MODEL, day, "compress")
+        past = past_decision(deployment.store, MODEL, day)
+        outcomes.append(past.outcome if past else None)
+    assert outcomes == ["running", "running", "failed", "failed"]
+    [job] = read_day(deployment.store, MODEL, day).jobs
+    assert outcome_of(job) == "failed"
+    assert job_view(read_day(deployment.store, MODEL, day), job, "").status == "FAILED"

@@ -125,8 +125,9 @@ def test_a_days_step_is_its_number_on_the_timeline(retrained: DayRecords) -> Non
 
 
 def test_texts_of_users_are_not_among_the_files(retrained: DayRecords) -> None:
-    """Records, GE's document, plots and the page: nothing else leaves the store."""
+    """Records, GE's document and its page, plots and the report: nothing else leaves the store."""
     names = day_view(retrained, present(retrained)).files
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"records", "plots", "report.html", "great-expectations.json"}
+    validation = {"great-expectations.json", "great-expectations.html"}
+    assert tops == {"records", "plots", "report.html", *validation}
     assert not any("samples" in name for name in names)

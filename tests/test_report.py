@@ -198,6 +198,7 @@ def test_a_day_that_has_hardly_begun_has_a_page(days: dict[int, DayRecords]) -> 
             ("metrics", "validation", "quality", "facts", "drift", "diagnosis", "decision")
         ),
         jobs=(),
+        gx_document=None,
     )
     page = present(bare)
     assert page.note.startswith("### not decided yet")

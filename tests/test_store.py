@@ -187,7 +187,7 @@ def test_a_key_that_could_leave_the_store_is_refused(store: Store, key: str) -> 
 
 def test_a_root_that_is_no_store_is_refused() -> None:
     """Other schemes and nothing at all are named."""
-    for root in ("", " ", "gs://bucket", "file:///tmp", "s3://"):
+    for root in ("", " ", "gs://bucket", "file:///tmp", "s3://", "s3:///x"):
         with pytest.raises(ParamError, match="UPKEEP_STORE"):
             open_store(root)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,11 +16,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fakes.request_logs import day_rows, log_row, log_spec, write_day, write_manifest
-from upkeep import sources, validation
-from upkeep.records import DailyMetrics, Finding, Quantiles, ValidationResult, sha256_hex
+from tests.fakes.request_logs import (
+    day_rows,
+    log_row,
+    log_spec,
+    read_logs,
+    write_day,
+    write_manifest,
+)
+from upkeep import validation_suite
+from upkeep.records import DailyMetrics, Finding, Quantiles, ValidationResult
 from upkeep.validation import validate
-from upkeep.validation_day import usual_latency_ms
+from upkeep.validation_measures import usual
+from upkeep.validation_suite import FRAMES, suite_of
 
 DAY = date(2026, 3, 5)
 SPEC = log_spec("logs")
@@ -27,7 +36,7 @@ SPEC = log_spec("logs")
 
 def collected(path: Path) -> DailyMetrics:
     """Collect a day that lies under ``path``."""
-    return sources.collect(log_spec(path), DAY, lambda *_: None).metrics
+    return read_logs(log_spec(path), DAY).metrics
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +80,27 @@ def test_a_whole_day_is_trusted_and_every_check_is_on_record(good: DailyMetrics)
         ("coverage", "hold"),
         ("bad_share", "hold"),
         ("requests", "hold"),
+        ("series", "hold"),
         ("error_rate", "hold"),
-        ("latency_quantiles", "hold"),
-        ("ttft_quantiles", "hold"),
         ("hours", "hold"),
         ("inconsistent", "investigate"),
-        ("unit_suspect", "investigate"),
+        ("agreement", "investigate"),
+        ("fresh", "flag"),
         ("gaps", "flag"),
+        ("collected", "flag"),
+        ("error_unit", "flag"),
         ("odd", "flag"),
+        ("slices", "hold"),
+        ("quantiles", "hold"),
+        ("utilisation", "hold"),
+        ("sums", "hold"),
+        ("partial", "hold"),
+        ("unit_suspect", "investigate"),
     ]
     assert all(f.words and f.rule and f.observed for f in result.findings)
-    assert (result.model, result.day, result.suite) == ("talker", DAY, "request_log/1")
-    assert result.suite_sha256 == sha256_hex(validation.SUITE.read_bytes())
+    suite = suite_of("request_log")
+    assert (result.model, result.day, result.suite) == ("talker", DAY, "request_log/2")
+    assert (result.suite, result.suite_sha256) == (suite.name, suite.sha256)
 
 
 def test_half_a_day_is_held_with_every_file_named(tmp_path: Path) -> None:
@@ -132,7 +150,7 @@ def test_a_day_without_traffic_is_trusted_as_such(tmp_path: Path) -> None:
     result, _ = validate(SPEC, collected(tmp_path), [])
     assert result.trusted
     words = {f.check: f.words for f in result.findings}
-    assert words["requests"] == "no_traffic: whole logs say that nothing was requested"
+    assert words["requests"] == "no_traffic: whole data says that nothing was requested"
     write_manifest(folder)
     (folder / "_complete.json").unlink()
     assert not validate(SPEC, collected(tmp_path), [])[0].trusted
@@ -175,17 +193,13 @@ CONTRADICTIONS: list[Any] = [
     pytest.param({"requests": None}, "requests", "hold", id="A20-requests-unknown"),
     pytest.param({"requests": 19, "hours": None}, "requests", "hold", id="too-few-requests"),
     pytest.param({"api_errors": 73}, "error_rate", "hold", id="A5-A36-more-errors-than-requests"),
-    pytest.param(
-        {"latency_ms": quantiles(9, p90=8)}, "latency_quantiles", "hold", id="A31-p50-over-p90"
-    ),
-    pytest.param(
-        {"latency_ms": quantiles(9, p95=10)}, "latency_quantiles", "hold", id="A31-p95-over-p99"
-    ),
-    pytest.param(
-        {"ttft_ms": quantiles(9, p90=10)}, "ttft_quantiles", "hold", id="A31-p90-over-p95"
-    ),
+    pytest.param({"latency_ms": quantiles(9, p90=8)}, "quantiles", "hold", id="A31-p50-over-p90"),
+    pytest.param({"latency_ms": quantiles(9, p95=10)}, "quantiles", "hold", id="A31-p95-over-p99"),
+    pytest.param({"ttft_ms": quantiles(9, p90=10)}, "quantiles", "hold", id="A31-p90-over-p95"),
     pytest.param({"hours": ()}, "hours", "hold", id="A20-no-hours"),
     pytest.param({"requests": 73}, "hours", "hold", id="day-is-not-the-sum-of-its-hours"),
+    pytest.param({"requests_by_slice": {"a": 71}}, "slices", "hold", id="a-request-of-no-slice"),
+    pytest.param({"requests_by_version": {}}, "slices", "hold", id="requests-of-no-version"),
     pytest.param({"latency_ms": None}, "inconsistent", "investigate", id="A35-no-latency"),
     pytest.param({"api_errors": None}, "inconsistent", "investigate", id="A35-no-errors"),
     pytest.param({"flags": ("odd",)}, "odd", "flag", id="B24-flag"),
@@ -210,7 +224,7 @@ def test_more_errors_than_requests_in_an_hour_are_held(good: DailyMetrics) -> No
     hours = [h.model_dump() for h in good.hours]
     hours[7]["errors"] = 4
     result, _ = validate(SPEC, changed(good, hours=hours), [])
-    assert holds(result) == {"hours"}
+    assert holds(result) == {"hours", "sums"}
     assert failed(result)["hours"].words.endswith("more errors than requests in 07h")
 
 
@@ -234,18 +248,19 @@ def test_a_latency_in_another_unit_is_suspected(
     assert ("unit_suspect" in failed(result)) is suspect
     if suspect:
         assert failed(result)["unit_suspect"].severity == "investigate"
-        assert "times the 112.5 ms of 3 earlier days: is it in another unit?" in (
+        assert "times the 112.5 of 3 earlier days: is it in another unit?" in (
             failed(result)["unit_suspect"].words
         )
 
 
 def test_without_a_sound_day_there_is_nothing_to_compare_with(good: DailyMetrics) -> None:
     """A first day cannot be suspected; a baseline of 0 ms compares with nothing."""
-    assert usual_latency_ms(SPEC.trust, [changed(good, latency_ms=None)]) == (None, 0)
-    zero = changed(good, latency_ms=quantiles(0))
-    result, _ = validate(SPEC, good, [zero])
+    assert "latency_ms" not in usual(SPEC.trust, [changed(good, latency_ms=None)])
+    result, _ = validate(SPEC, good, [])
     words = {f.check: f.words for f in result.findings}
-    assert words["unit_suspect"] == "nothing to compare the median latency with"
+    assert words["unit_suspect"] == "nothing to compare the measures with"
+    result, _ = validate(SPEC, good, [changed(good, latency_ms=quantiles(0))])
+    assert result.failures == ()
 
 
 def test_the_thresholds_are_the_models_own(good: DailyMetrics) -> None:
@@ -253,7 +268,7 @@ def test_the_thresholds_are_the_models_own(good: DailyMetrics) -> None:
     strict = log_spec("logs", trust={"min_coverage": 0.99, "min_requests": 100})
     result, document = validate(strict, changed(good, coverage=0.98), [])
     assert holds(result) == {"coverage", "requests"}
-    assert failed(result)["coverage"].rule == "coverage >= 0.99"
+    assert failed(result)["coverage"].rule == "coverage >= 0.99, of hours whose requests are known"
     assert failed(result)["requests"].words == "72 requests, at least 100 are needed to judge a day"
     assert json.loads(document)["parameters"]["min_requests"] == 100
 
@@ -269,7 +284,7 @@ SPOILS: dict[str, Spoil] = {
         update={"latency_ms": m.latency_ms and m.latency_ms.model_copy(update={"p95": x})}
     ),
     "hours": lambda m, x: m.model_copy(
-        update={"hours": (m.hours[0].model_copy(update={"latency_p95_ms": x}), *m.hours[1:])}
+        update={"hours": (m.hours[0].model_copy(update={"busy_s": x}), *m.hours[1:])}
     ),
 }
 
@@ -283,8 +298,7 @@ def test_a_number_that_is_none_never_makes_a_trusted_day(
     result, document = validate(SPEC, SPOILS[field](good, number), [])
     assert not result.trusted
     assert "numbers" in holds(result)
-    assert b"NaN" not in document
-    assert b"Infinity" not in document
+    json.loads(document, parse_constant=pytest.fail)  # NaN and Infinity are no JSON
 
 
 def test_an_empty_record_is_never_trusted() -> None:
@@ -299,11 +313,13 @@ def test_an_expectation_that_cannot_be_computed_holds_the_day(
     good: DailyMetrics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mistake in the suite never passes a day, whatever severity the check has."""
-    suite = json.loads(validation.SUITE.read_bytes())
-    odd = next(e for e in suite["day"]["expectations"] if e["meta"]["check"] == "odd")
+    shutil.copytree(validation_suite.SUITES, tmp_path / "suites")
+    monkeypatch.setattr(validation_suite, "SUITES", tmp_path / "suites")
+    file = tmp_path / "suites" / "request_log.json"
+    own, part = json.loads(file.read_bytes()), json.loads((file.parent / "day.json").read_bytes())
+    odd = next(e for e in part["day"] if e["meta"]["check"] == "odd")
     odd["kwargs"]["column"] = "no_such_column"
-    (tmp_path / "suite.json").write_text(json.dumps(suite))
-    monkeypatch.setattr(validation, "SUITE", tmp_path / "suite.json")
+    file.write_text(json.dumps(own | {"parts": []} | part))
     result, _ = validate(SPEC, good, [])
     assert not result.trusted
     assert failed(result)["odd"].severity == "hold"
@@ -317,12 +333,13 @@ def test_the_same_day_gives_the_same_bytes(good: DailyMetrics) -> None:
     assert first[0].canonical_bytes() == second[0].canonical_bytes()
     assert first[1] == second[1]
     document = json.loads(first[1])
-    assert document["suite"] == "request_log/1"
+    assert document["suite"] == "request_log/2"
+    assert ValidationResult.model_validate_json(json.dumps(document["verdict"])) == first[0]
     assert document["great_expectations_version"]
-    for part in ("day", "hours"):
-        expected = json.loads(validation.SUITE.read_bytes())[part]["expectations"]
-        assert len(document[part]["results"]) == len(expected)
-        assert document[part]["success"] is True
+    for frame in FRAMES:
+        expected = suite_of("request_log").expectations[frame]
+        assert len(document[frame]["results"]) == len(expected)
+        assert document[frame]["success"] is True
 
 
 PROGRAM = """
@@ -335,12 +352,12 @@ from upkeep import sources, validation
 heavy = {"pandas", "numpy", "scipy", "great_expectations"} & set(sys.modules)
 assert not heavy, f"imported before it is used: {heavy}"
 
-from tests.fakes.request_logs import log_spec, write_day
+from tests.fakes.request_logs import read_logs, log_spec, write_day
 
 day = date(2026, 3, 5)
 write_day(Path("logs"), day)
 spec = log_spec("logs")
-metrics = sources.collect(spec, day, lambda *_: None).metrics
+metrics = sources.collect(sources.Asked(spec, day, lambda *_: None)).metrics
 result, document = validation.validate(spec, metrics, [])
 assert result.trusted
 Path("document.json").write_bytes(document)

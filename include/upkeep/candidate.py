@@ -10,8 +10,8 @@ from datetime import date, timedelta
 from typing import Any, Literal, TypeVar
 
 from upkeep import gate, measures, promotion
-from upkeep.deployment import Deployment
-from upkeep.errors import ParamError, PromotionRefused
+from upkeep.deployment import MAX_ATTEMPTS, Deployment
+from upkeep.errors import JobFailed, ParamError, PromotionRefused
 from upkeep.records import (
     Approval,
     Benchmark,
@@ -20,6 +20,7 @@ from upkeep.records import (
     Drift,
     DriftResult,
     GateResult,
+    JobFailure,
     JobKind,
     JobSpec,
     LedgerEntry,
@@ -128,7 +129,14 @@ class CandidateRoute:
     # ------------------------------------------------------------ what the jobs get
 
     def _result(self, job: JobSpec, cls: type[R]) -> R:
-        return self.deployment.result(job, self.spec.jobs.engine, cls)
+        try:
+            return self.deployment.result(job, self.spec.jobs.engine, cls)
+        except JobFailed as failed:
+            if failed.final:
+                words = f"{job.key} failed {MAX_ATTEMPTS} times; a human must look"
+                failure = JobFailure(key=job.key, attempts=MAX_ATTEMPTS, words=words)
+                adopt_or_put(self.store, self._key("failure"), failure)
+            raise
 
     def _job(self, method: str | None) -> JobSpec:
         settings = self.spec.jobs.compress if self.kind == "compress" else self.spec.jobs.retrain

@@ -53,6 +53,11 @@ def _complain(word: str, error: UpkeepError) -> None:
         err.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def _say(line: str) -> None:
+    """One line that holds text from outside: no markup, nothing highlighted, never wrapped."""
+    out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def _owner() -> str:
     return f"cli:{socket.gethostname()}:{os.getpid()}"
 
@@ -68,17 +73,49 @@ def _day(text: str) -> date:
 
 
 @app.command()
-def check() -> None:
+def check(
+    *, connect: Annotated[bool, typer.Option("--connect", help="Try each source too.")] = False
+) -> None:
     """Validate every file of fleet/ and say what is wrong with each."""
-    from upkeep.config import load_fleet
+    from upkeep.looking import connections, fleet_from_env
 
-    folder = Path(os.environ.get("UPKEEP_FLEET", "include/fleet"))
-    fleet = load_fleet(folder, strict=False)
+    fleet = fleet_from_env()
     for error in fleet.problems:
         _complain("refused", error)
     out.print(f"{len(fleet.models)} models, {len(fleet.errors)} files refused")
-    if fleet.errors:
+    silent = 0
+    for model, source, answers, words in connections() if connect else ():
+        silent += not answers
+        _say(f"{model} {source}: {'ok' if answers else 'NO ANSWER'}: {words}")
+    if fleet.errors or silent:
         raise typer.Exit(2)
+
+
+@app.command()
+def collect(
+    model: Model,
+    day: Day,
+    *,
+    hours: Annotated[bool, typer.Option("--hours", help="Each hour as well.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what production did on a day, and what was not collected; writes nothing."""
+    from upkeep.looking import collect_day, day_rows, hour_rows, not_collected
+
+    metrics = collect_day(model, _day(day))
+    if as_json:
+        sys.stdout.write(metrics.model_dump_json(indent=2) + "\n")
+        return
+    _print([row for row in day_rows(metrics) if row["value"] is not None], as_json=False)
+    if hours:
+        _print(hour_rows(metrics), as_json=False)
+    _say(f"not collected: {', '.join(not_collected(metrics)) or 'nothing'}")
+    for rejected in metrics.rejected:
+        _say(f"rejected: {rejected.what}: {rejected.reason}")
+    for aside in metrics.quarantined:
+        _say(f"set aside: {aside.what} {aside.reason}")
+    for flag in metrics.flags:
+        _say(f"odd: {flag}")
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -14,6 +14,8 @@ from upkeep.errors import ConfigError
 from upkeep.yaml_strict import Loc, Node
 
 NAME_RULE = "must be 1 to 63 characters of a-z, 0-9 and -, with a letter or digit at both ends"
+_TAG_ERRORS = ("union_tag_invalid", "union_tag_not_found")
+_RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _FIX_OF_TYPE = {
     "bool_type": "write true or false",
@@ -55,27 +57,67 @@ def suggestion(value: object, known: Iterable[str]) -> str:
 def errors_of(error: ValidationError, root: Node, schema: type[BaseModel]) -> Iterator[ConfigError]:
     """One ConfigError for each thing that pydantic found, in its order."""
     for found in error.errors(include_url=False):
-        loc: Loc = found["loc"]
-        value, rule, fix = _words(found, loc, schema)
-        yield ConfigError(place(root, loc), value, rule, fix)
+        value, rule, fix = _words(found, found["loc"], schema)
+        yield ConfigError(place(root, _as_written(root, found)), value, rule, fix)
 
 
-def _words(found: Any, loc: Loc, schema: type[BaseModel]) -> tuple[object, str, str]:
-    kind, value = found["type"], found["input"]
+def _as_written(root: Node, found: Any) -> Loc:
+    """The path in the file: pydantic puts the kind of a source between its number and its field."""
+    loc: Loc = found["loc"]
+    kept: list[str | int] = []
+    for part in loc:
+        kind = root.nearest(tuple(kept)).child("kind") if isinstance(part, str) else None
+        if kind is None or kind.content != part:
+            kept.append(part)
+    return (*kept, "kind") if found["type"] in _TAG_ERRORS else tuple(kept)
+
+
+_Words = tuple[object, str, str]
+
+
+def _words(found: Any, loc: Loc, schema: type[BaseModel]) -> _Words:
+    """The value, the rule and the fix of one thing that pydantic found."""
+    kind = found["type"]
     if kind == "extra_forbidden":
         return loc[-1], "unknown key", suggestion(loc[-1], _keys_at(schema, loc[:-1]))
-    if kind == "missing":
-        return None, "is missing", f"add {loc[-1]}: to {dotted(loc[:-1]) or 'the file'}"
-    if kind == "literal_error":
-        known = re.findall(r"'([^']*)'", found["ctx"]["expected"])
-        return value, "is not one of the allowed words", suggestion(value, known)
-    if kind == "string_pattern_mismatch":
-        return value, NAME_RULE, "rename it"
-    if kind in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
-        allowed = _range(_field_at(schema, loc)) or found["msg"]
-        return value, f"must be {allowed}", "write a number in this range"
+    if kind in _RANGES:
+        allowed = _range(_walk(schema, loc)[0]) or found["msg"]
+        return found["input"], f"must be {allowed}", "write a number in this range"
+    if kind in _SAID:
+        return _SAID[kind](found, loc)
     fix = _FIX_OF_TYPE.get(kind, "see the fields of upkeep.spec")
-    return value, _lower_first(found["msg"]), fix
+    return found["input"], _lower_first(found["msg"]), fix
+
+
+def _missing(_: Any, loc: Loc) -> _Words:
+    return None, "is missing", f"add {loc[-1]}: to {dotted(loc[:-1]) or 'the file'}"
+
+
+def _no_kind(_: Any, loc: Loc) -> _Words:
+    return None, "is missing", f"add kind: to {dotted(loc)}"
+
+
+def _no_choice(found: Any, _: Loc) -> _Words:
+    """A word that is not one of those allowed, or a kind that there is not."""
+    about = found["ctx"]
+    known = re.findall(r"'([^']*)'", about.get("expected") or about["expected_tags"])
+    value = about.get("tag", found["input"])
+    return value, "is not one of the allowed words", suggestion(value, known)
+
+
+def _no_match(found: Any, loc: Loc) -> _Words:
+    if loc[-1] == "name":
+        return found["input"], NAME_RULE, "rename it"
+    return found["input"], f"must be of the form {found['ctx']['pattern']}", "correct it"
+
+
+_SAID: Mapping[str, Callable[[Any, Loc], _Words]] = {
+    "missing": _missing,
+    "literal_error": _no_choice,
+    "union_tag_invalid": _no_choice,
+    "union_tag_not_found": _no_kind,
+    "string_pattern_mismatch": _no_match,
+}
 
 
 def _lower_first(text: str) -> str:
@@ -95,22 +137,32 @@ def _fields(models: Iterable[type[BaseModel]]) -> dict[str, FieldInfo]:
     return {name: info for model in models for name, info in model.model_fields.items()}
 
 
-def _field_at(schema: type[BaseModel], loc: Sequence[str | int]) -> FieldInfo | None:
-    """The field that a path ends in; indices and keys of dictionaries are stepped over."""
+def _keys_at(schema: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
+    """The keys that may stand at a path."""
+    return list(_fields(_walk(schema, loc)[1]))
+
+
+def _walk(
+    schema: type[BaseModel], loc: Sequence[str | int]
+) -> tuple[FieldInfo | None, list[type[BaseModel]]]:
+    """The field that a path ends in, and the models that may stand there."""
     models: list[type[BaseModel]] = [schema]
     found: FieldInfo | None = None
     for part in loc:
         known = _fields(models)
-        if part in known:
+        alike = [model for model in models if _kind(model) == part]
+        if alike:
+            models = alike
+        elif part in known:
             found = known[str(part)]
             models = list(_models_in(found.annotation))
-    return found
+    return found, models
 
 
-def _keys_at(schema: type[BaseModel], loc: Sequence[str | int]) -> list[str]:
-    """The keys that may stand at a path."""
-    field = _field_at(schema, loc)
-    return list(_fields(_models_in(field.annotation) if field else [schema]))
+def _kind(model: type[BaseModel]) -> str | None:
+    """The kind that a part of a union says it is."""
+    field = model.model_fields.get("kind")
+    return get_args(field.annotation)[0] if field and get_args(field.annotation) else None
 
 
 def _range(field: FieldInfo | None) -> str:

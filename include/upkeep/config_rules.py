@@ -6,19 +6,17 @@ missing or malformed may ever turn into a job or a promotion.
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from itertools import pairwise
-from pathlib import Path
 from typing import get_args
 
 from pydantic import ValidationError
 
 from upkeep import measures
 from upkeep.config_fields import errors_of, place, suggestion
+from upkeep.config_places import check_sources
 from upkeep.errors import ConfigError
 from upkeep.records import Cause, Direction, Resources
 from upkeep.spec import MeasurePolicy, ModelSpec, Rule
@@ -55,8 +53,6 @@ CAUSES_WITHOUT_JOB: Mapping[Cause, tuple[str, ...]] = {
     "unknown": ("hold", "investigate"),
 }
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _SECRET_KEY = re.compile(
     r"(?:^|[_-])(?:password|passwd|pwd|secret|credentials?|(?:api|access|private|secret|account)"
     r"[_-]?key|(?:auth|access|api|bearer|session|refresh)[_-]?token)(?:$|[_-])|^token$",
@@ -107,7 +103,12 @@ def check_lax_fields(root: Node, __: ModelSpec, ___: Mapping[str, str]) -> Itera
 
 
 def check_prices(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[ConfigError]:
-    """Prices stand in the order of their days, one price a day."""
+    """Prices stand in the order of their days, one a day, and each prices something."""
+    for index, price in enumerate(spec.prices):
+        rates = (price.usd_per_hour, price.usd_per_1k_tokens_in, price.usd_per_1k_tokens_out)
+        if rates == (None, None, None):
+            where = place(root, ("prices", index))
+            yield ConfigError(where, str(price.since), "prices nothing", "add usd_per_hour:")
     for index, (earlier, later) in enumerate(pairwise(spec.prices), start=1):
         if later.since <= earlier.since:
             rule = f"is not after the price before it ({earlier.since})"
@@ -212,47 +213,6 @@ def _one_rule(root: Node, loc: Loc, rule: Rule, spec: ModelSpec) -> Iterator[Con
         yield ConfigError(place(root, (*loc, "action")), rule.action, text, fix)
 
 
-def check_paths(root: Node, spec: ModelSpec, environ: Mapping[str, str]) -> Iterator[ConfigError]:
-    """Log folders are local, named from a variable or absolute, and stay inside their root."""
-    for index, source in enumerate(spec.sources):
-        where = place(root, ("sources", index, "path"))
-        fault = _path_fault(source.path, environ)
-        if fault:
-            yield ConfigError(where, source.path, *fault)
-
-
-def _path_fault(path: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    names = _VARIABLE.findall(path)
-    unset = [name for name in names if not environ.get(name)]
-    if _SCHEME.match(path):
-        return "names a scheme; only folders are read", "write a folder such as ${UPKEEP_LOGS}/name"
-    if unset:
-        return f"${{{unset[0]}}} is not set", f"set {unset[0]} in the environment, or correct it"
-    if "$" in _VARIABLE.sub("", path):
-        return "holds a $ that is no ${NAME}", "write ${NAME}"
-    full = _VARIABLE.sub(lambda m: environ[m.group(1)], path)
-    if ".." in Path(full).parts:
-        return "leads out of its folder (..)", "write the path without .."
-    if not full.startswith("/"):
-        return "is not absolute", "start it with / or ${UPKEEP_LOGS}"
-    return _outside(path, full, environ)
-
-
-def _outside(path: str, full: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """A fault if the path, links followed, leaves the root that the deployment allows."""
-    first = _VARIABLE.match(path)
-    allowed = environ.get(first.group(1) if first else "UPKEEP_LOGS", "")
-    try:
-        os.stat(full)  # noqa: PTH116 - Path.exists hides what is wrong
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return "is a loop of symbolic links", "mend the link"
-    real = Path(os.path.realpath(full))
-    if allowed and not real.is_relative_to(os.path.realpath(allowed)):
-        return f"lies outside {allowed}", "write a folder inside it"
-    return None
-
-
 Check = Callable[[Node, ModelSpec, Mapping[str, str]], Iterator[ConfigError]]
 CHECKS: tuple[Check, ...] = (
     check_name,
@@ -261,5 +221,5 @@ CHECKS: tuple[Check, ...] = (
     check_limits,
     check_measures,
     check_rules,
-    check_paths,
+    check_sources,
 )

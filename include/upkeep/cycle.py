@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
-from upkeep import decision, diagnosis, drift, promotion, sources, validation
+from upkeep import decision, diagnosis, drift, late, observing, promotion
 from upkeep.candidate import (
     CandidateRoute,
     Kind,
@@ -44,9 +44,10 @@ from upkeep.records import (
     LedgerEntry,
     ModelInput,
     Override,
+    Revision,
     ValidationResult,
 )
-from upkeep.samples import Quarantine, choose_samples, put_samples, read_samples, samples_key
+from upkeep.samples import choose_samples, put_samples, read_samples, samples_key
 from upkeep.spec import ModelSpec, spec_of
 from upkeep.store import Lease, adopt_or_put, get_record, record_key
 from upkeep.tracking import run_place
@@ -120,17 +121,11 @@ class Cycle:
 
     def observe(self, model: str, day: date) -> ValidationResult:
         """Collect what production did and say whether it can be trusted."""
-        known = get_record(self.store, record_key(model, day, "validation"), ValidationResult)
-        if known is not None:
-            return known
-        spec = self._spec(model, day)
-        collected = sources.collect(spec, day, Quarantine(self.store, model, day))
-        put_samples(self.store, samples_key(model, day), collected.samples)
-        metrics = adopt_or_put(self.store, record_key(model, day, "metrics"), collected.metrics)
-        history = self._past_metrics(model, day, spec)
-        result, document = validation.validate(spec, metrics, history)
-        self.store.put_if_absent(f"{model}/{day.isoformat()}/r1/great-expectations.json", document)
-        return adopt_or_put(self.store, record_key(model, day, "validation"), result)
+        return observing.observe(self.deployment, self._spec(model, day), day)
+
+    def look_back(self, model: str, day: date) -> list[Revision]:
+        """Look again at the days before, whose data may have come late; what changed of them."""
+        return observing.look_back(self.deployment, self._spec(model, day), day)
 
     def evaluate(self, model: str, day: date) -> Evaluation | None:
         """Measure the quality of the version that served the day; None on a day without trust."""
@@ -181,11 +176,16 @@ class Cycle:
         return JobPlan(model, day, action, job_key(model, day, action).replace("/", "--"))
 
     def report(self, model: str, day: date, owner: str = "", *, force: bool = False) -> str:
-        """Project the day to MLflow and give the day free; the run's id.
+        """Project the day, and what late data made of the days before, to MLflow; the run's id.
+
+        The day is free then.
 
         ``force`` trusts nothing that was sent before: it heals what was deleted in MLflow.
         """
         tracker = self.deployment.tracker()
+        for past in observing.late_days(self._spec(model, day), day):
+            if late.revisions(self.store, model, past):
+                tracker.project_day(self.store, model, past)
         run_id = tracker.project_day(self.store, model, day, force=force)
         if owner:
             Lease.acquire(self.store, _lease(model, day), owner, LEASE_TTL_S).release()
@@ -236,13 +236,6 @@ class Cycle:
         return CandidateRoute(self.deployment, opened_day(self.store, model, day), kind)
 
     # ------------------------------------------------------------------ inputs of the steps
-
-    def _past_metrics(self, model: str, day: date, spec: ModelSpec) -> list[DailyMetrics]:
-        days = [day - timedelta(n) for n in range(spec.policy.baseline.days, 0, -1)]
-        found = (
-            get_record(self.store, record_key(model, d, "metrics"), DailyMetrics) for d in days
-        )
-        return [m for m in found if m is not None]
 
     def _evaluate_job(self, model: str, day: date) -> JobSpec | None:
         """The evaluation of the version that served; None if it is not one of ours."""

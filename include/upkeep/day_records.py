@@ -23,9 +23,11 @@ from upkeep.records import (
     Drift,
     Evaluation,
     GateResult,
+    JobFailure,
     JobSpec,
     LedgerEntry,
     Override,
+    Revision,
     ValidationResult,
     canonical_json,
     sha256_hex,
@@ -38,7 +40,7 @@ DAY_STEPS = (
     *("open", "metrics", "validation", "quality", "facts"),
     *("drift", "diagnosis", "decision", "override"),
 )
-JOB_STEPS = ("job", "candidate", "benchmark", "gate", "approval", "promotion")
+JOB_STEPS = ("job", "candidate", "benchmark", "gate", "approval", "promotion", "failure")
 
 
 class Records(Protocol):
@@ -71,6 +73,7 @@ class JobRecords:
     gate: GateResult | None
     approval: Approval | None
     promotion: LedgerEntry | None
+    failure: JobFailure | None
     files: Mapping[str, bytes]
 
 
@@ -95,6 +98,7 @@ class DayRecords:
     override: Override | None
     jobs: tuple[JobRecords, ...]
     gx_document: bytes | None
+    late: tuple[Revision, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
@@ -128,6 +132,7 @@ def read_day(store: Records, model: str, day: date, revision: int = 1) -> DayRec
     prefix = f"{model}/{day.isoformat()}/r{revision}"
     files = _files(store, prefix, DAY_STEPS)
     read = partial(_record, prefix, files)
+    late = _late(store, f"{model}/{day.isoformat()}")
     return DayRecords(
         model=model,
         day=day,
@@ -143,8 +148,17 @@ def read_day(store: Records, model: str, day: date, revision: int = 1) -> DayRec
         override=read("override", Override),
         jobs=tuple(job for kind in JOB_KINDS if (job := _job(store, prefix, kind)) is not None),
         gx_document=store.get(f"{prefix}/{GX_DOCUMENT}"),
-        files=files,
+        late=tuple(unseal(name, data, Revision) for name, data in late.items()),
+        files={**files, **{f"{name.split('/')[-2]}-late.json": late[name] for name in late}},
     )
+
+
+def _late(store: Records, prefix: str) -> dict[str, bytes]:
+    """The sealed revisions that late data made, by key, oldest first."""
+    found: dict[str, bytes] = {}
+    while (data := store.get(key := f"{prefix}/r{len(found) + 2}/late.json")) is not None:
+        found[key] = data
+    return found
 
 
 def _job(store: Records, day_prefix: str, kind: str) -> JobRecords | None:
@@ -161,6 +175,7 @@ def _job(store: Records, day_prefix: str, kind: str) -> JobRecords | None:
         gate=read("gate", GateResult),
         approval=read("approval", Approval),
         promotion=read("promotion", LedgerEntry),
+        failure=read("failure", JobFailure),
         files=files,
     )
 

@@ -51,6 +51,7 @@ def _prepare(
     if model not in started.models:
         raise SystemExit(f"{model} {params.day}: attached to {started.attached.get(model)}")
     cycle.observe(model, params.day)
+    cycle.look_back(model, params.day)
     return pool.submit(cycle.evaluate, model, params.day)
 
 

@@ -14,11 +14,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from upkeep.config import Fleet, load_fleet
+from upkeep.credentials import Credentials, from_environment
 from upkeep.engines import Engine, JobHandle, engine_for
 from upkeep.errors import EngineError, JobFailed, ParamError, StoreError
 from upkeep.records import JobSpec, JobStatus, Record
@@ -49,16 +50,23 @@ class Deployment:
     jobs: Path
     cache: Path
     tracking_uri: str
+    credentials: Credentials = field(default_factory=from_environment)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Deployment:
-        """Read the environment; ParamError names what is not set."""
+    def from_env(
+        cls, environ: Mapping[str, str] = os.environ, credentials: Credentials | None = None
+    ) -> Deployment:
+        """Read the environment; ParamError names what is not set.
+
+        ``credentials`` gives connections by name; None reads ``AIRFLOW_CONN_..`` variables.
+        """
         return cls(
             store=open_store(_needed(environ, "UPKEEP_STORE")),
             fleet=load_fleet(Path(_needed(environ, "UPKEEP_FLEET")), environ, strict=False),
             jobs=Path(_needed(environ, "UPKEEP_JOBS")),
             cache=Path(_needed(environ, "UPKEEP_CACHE")),
             tracking_uri=_needed(environ, "MLFLOW_TRACKING_URI"),
+            credentials=credentials or from_environment(environ),
         )
 
     def tracker(self) -> Tracker:
@@ -101,12 +109,14 @@ class Deployment:
         failed = earlier is not None and engine.status(earlier) in ("failed", "cancelled")
         again = earlier.attempt + 1 if earlier is not None and failed else 1
         if again > MAX_ATTEMPTS:
-            raise JobFailed(f"{job.key}: failed {MAX_ATTEMPTS} times; a human must look")
+            words = f"{job.key}: failed {MAX_ATTEMPTS} times; a human must look"
+            raise JobFailed(words, final=True)
         handle = engine.submit(job, again)
         status = _wait(engine, handle, job)
         if status != "succeeded":
             tail = engine.logs(handle)[-LOG_TAIL_CHARS:]
-            raise JobFailed(f"{job.key}: {status}; the end of its log:\n{tail}")
+            words = f"{job.key}: {status}; the end of its log:\n{tail}"
+            raise JobFailed(words, final=again == MAX_ATTEMPTS)
 
 
 def _wait(engine: Engine, handle: JobHandle, job: JobSpec) -> JobStatus:

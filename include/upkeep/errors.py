@@ -89,7 +89,12 @@ class EngineError(UpkeepError):
 
 
 class JobFailed(EngineError):
-    """A job ran and failed."""
+    """A job ran and failed; ``final`` says that it will not be started again."""
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        """Say which job, and the end of its log."""
+        self.final = final
+        super().__init__(message)
 
 
 class TrackingError(UpkeepError):

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Literal
 
 from upkeep import promotion
+from upkeep.late import first, newest
 from upkeep.records import (
     DailyMetrics,
     DayFacts,
@@ -15,6 +16,7 @@ from upkeep.records import (
     Decision,
     Evaluation,
     GateResult,
+    JobFailure,
     JobSpec,
     LedgerEntry,
     MeasureValue,
@@ -86,12 +88,12 @@ def gather(store: Store, opened: DayOpen, history_days: int) -> DayFacts:
     model, day = opened.model, opened.day
     champion = champion_on(store, model, day)
     version = champion.version if champion else None
-    current = day_measures(store, model, day, version)
-    validation = get_record(store, record_key(model, day, "validation"), ValidationResult)
-    if current is None or validation is None:
+    known = first(store, model, day)
+    if known is None:
         raise ValueError(f"{model} {day} was not observed yet")
+    current = _measures(store, known, version)
     days = [day - timedelta(n) for n in range(history_days, 0, -1)]
-    history = (day_measures(store, model, d, None) for d in days)
+    history = (day_measures(store, model, d) for d in days)
     past = (past_decision(store, model, d) for d in days)
     return DayFacts(
         model=model,
@@ -99,7 +101,7 @@ def gather(store: Store, opened: DayOpen, history_days: int) -> DayFacts:
         revision=opened.revision,
         champion_version=version,
         champion_format=champion.format if champion else None,
-        validation=validation,
+        validation=known[1],
         current=current,
         history=tuple(d for d in history if d is not None),
         past_decisions=tuple(p for p in past if p is not None),
@@ -115,13 +117,17 @@ def champion_on(store: Store, model: str, day: date) -> LedgerEntry | None:
     return earlier[-1] if earlier else None
 
 
-def day_measures(store: Store, model: str, day: date, champion: str | None) -> DayMeasures | None:
-    """The measures of one stored day, or None if it was never observed."""
-    metrics = get_record(store, record_key(model, day, "metrics"), DailyMetrics)
-    validation = get_record(store, record_key(model, day, "validation"), ValidationResult)
-    if metrics is None or validation is None:
-        return None
-    quality = get_record(store, record_key(model, day, "quality"), Evaluation)
+def day_measures(store: Store, model: str, day: date) -> DayMeasures | None:
+    """The measures of a past day as it is known now, or None if it was never observed."""
+    known = newest(store, model, day)
+    return _measures(store, known, None) if known else None
+
+
+def _measures(
+    store: Store, known: tuple[DailyMetrics, ValidationResult], champion: str | None
+) -> DayMeasures:
+    metrics, validation = known
+    quality = get_record(store, record_key(metrics.model, metrics.day, "quality"), Evaluation)
     version = serving_version(metrics, champion) or "unknown"
     return measures_of(metrics, quality, trusted=validation.trusted, version=version)
 
@@ -150,4 +156,4 @@ def _outcome(store: Store, model: str, day: date, kind: str) -> Outcome:
     gate = get_record(store, key("gate"), GateResult)
     if gate is not None:
         return "running" if gate.passed else "refused"
-    return "running"
+    return "failed" if get_record(store, key("failure"), JobFailure) else "running"

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
-from typing import Any
+from typing import Any, Literal
 
 from upkeep.day_records import GX_DOCUMENT, DayRecords, JobRecords, Page
 from upkeep.records import DailyMetrics, Evaluation, GateResult
@@ -46,13 +46,15 @@ def action_of(records: DayRecords) -> str:
 
 
 def outcome_of(job: JobRecords) -> str:
-    """What came of a job: promoted, refused, passed (waits for promotion), or running."""
+    """What came of a job: promoted, refused, passed (waits for promotion), failed or running."""
     if job.promotion is not None:
         return f"promoted as version {job.promotion.version}"
     if job.approval is not None and not job.approval.approved:
         return f"refused by {job.approval.by}"
     if job.gate is not None:
         return "passed the gate" if job.gate.passed else "refused by the gate"
+    if job.failure is not None:
+        return "failed"
     return "running" if job.candidate is None else "waits for the gate"
 
 
@@ -141,6 +143,7 @@ def _day_tags(records: DayRecords) -> dict[str, Any]:
         "upkeep.champion": records.champion,
         "upkeep.drifted": ", ".join(drifted) or "nothing",
         "upkeep.outcome": "; ".join(f"{j.kind} {outcome_of(j)}" for j in records.jobs) or None,
+        "upkeep.late_data": f"revision {records.late[-1].revision}" if records.late else None,
         "upkeep.ordered_by": f"{order.by}: {order.note}" if order else None,
         "upkeep.decision_sha256": records.decision.digest() if records.decision else None,
         "upkeep.airflow_run_id": records.opened.get("airflow_run_id"),
@@ -173,13 +176,19 @@ def job_view(records: DayRecords, job: JobRecords, note: str) -> RunView:
         name=f"{records.day.isoformat()} {job.kind}",
         start_ms=start,
         end_ms=start + DAY_MS,
-        status="FINISHED" if job.gate or job.promotion else "RUNNING",
+        status=_job_status(job),
         params=_present(_job_params(job)),
         tags=_present({**_job_tags(records, job), "mlflow.note.content": note}),
         metrics=_job_metrics(job),
         at_ms=start,
         files={**files, GATE_TABLE: gate_table(job.gate)} if job.gate else files,
     )
+
+
+def _job_status(job: JobRecords) -> Literal["FINISHED", "FAILED", "RUNNING"]:
+    if job.gate or job.promotion:
+        return "FINISHED"
+    return "FAILED" if job.failure else "RUNNING"
 
 
 def _job_params(job: JobRecords) -> dict[str, Any]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from upkeep import validation_page
 from upkeep.day_records import DayRecords, JobRecords, Page
 from upkeep.projection import outcome_of
-from upkeep.records import DriftResult
+from upkeep.records import DriftResult, LateChange
 from upkeep.report_chart import svg
 from upkeep.report_page import html, series_of
 from upkeep.report_words import by_urgency, change, effect_words, label, measured, number, tolerance
 
+VALIDATION_PAGE = "great-expectations.html"
 MAX_NOTE_CHARS = 4_500
 MAX_WORDS_CHARS = 400
 MAX_ROWS = 12
@@ -26,11 +28,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 
 def present(records: DayRecords) -> Page:
     """The notes and the files that people read about a day."""
-    plots = {f"plots/{name}.svg": svg(series).encode() for name, series in series_of(records)}
+    files = {f"plots/{name}.svg": svg(series).encode() for name, series in series_of(records)}
+    if records.gx_document is not None:
+        files[VALIDATION_PAGE] = validation_page.html(records.gx_document)
     return Page(
         note=note(records),
         job_notes={job.kind: job_note(job) for job in records.jobs},
-        files={"report.html": html(records), **plots},
+        files={"report.html": html(records), **files},
     )
 
 
@@ -138,6 +142,16 @@ def _data(records: DayRecords) -> Iterator[str]:
         )
         if checked.failures:
             yield "\n".join(f"- {plain(f.words)}" for f in checked.failures[:MAX_ROWS])
+    for revision in records.late:
+        yield (
+            f"**Late data: revision {revision.revision}.** The decision above was made without it, "
+            f"and stands. {'; '.join(map(_late_words, revision.changes[:MAX_ROWS]))}"
+        )
+
+
+def _late_words(change_: LateChange) -> str:
+    before, after = number(change_.before), number(change_.after)
+    return f"{plain(label(change_.measure))} {before} → {after}"
 
 
 def job_note(job: JobRecords) -> str:

@@ -57,7 +57,10 @@ def html(records: DayRecords) -> bytes:
     title = f"{records.model} {records.day.isoformat()}"
     body = "".join(
         part
-        for section in (_head, _tiles, _charts, _drifts, _jobs, _causes, _findings, _foot)
+        for section in (
+            *(_head, _tiles, _charts, _drifts, _jobs),
+            *(_causes, _findings, _late, _foot),
+        )
         for part in section(records)
     )
     return (
@@ -222,6 +225,13 @@ def _findings(records: DayRecords) -> Iterator[str]:
     aside = records.metrics.quarantined if records.metrics else ()
     held = ((escape(q.what), f"{q.rows:,}", escape(q.reason)) for q in aside)
     yield from _table("Set aside", ("What", "#Rows", "Why"), held)
+
+
+def _late(records: DayRecords) -> Iterator[str]:
+    for revision in records.late:
+        rows = ((escape(c.measure), number(c.before), number(c.after)) for c in revision.changes)
+        title = f"Late data: revision {revision.revision}; the decision was made without it"
+        yield from _table(title, ("Measure", "#Decided on", "#Now"), rows)
 
 
 def _foot(records: DayRecords) -> Iterator[str]:

@@ -9,7 +9,7 @@ import json
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from upkeep.records import (
     Action,
@@ -21,40 +21,33 @@ from upkeep.records import (
     canonical_json,
     sha256_hex,
 )
-
-Ratio = Annotated[float, Field(gt=0.0, le=100.0)]
-OpenShare = Annotated[float, Field(gt=0.0, lt=1.0)]
-Url = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-
-
-class Part(BaseModel):
-    """Base of all parts of the configuration: frozen, strict types, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class RequestLogSource(Part):
-    """Request logs: JSON lines under ``path/<day>/<hour>.jsonl``; ``path`` may name ``${VAR}``."""
-
-    kind: Literal["request_log"]
-    path: Url
-    slice_field: str = "client"
-    max_line_bytes: Annotated[int, Field(ge=1024, le=2**30)] = 1_048_576
+from upkeep.spec_part import OpenShare, Part, Ratio
+from upkeep.spec_sources import Source
 
 
 class Price(Part):
-    """The machine's price from a day on."""
+    """What serving costs from a day on: by the busy hour, by 1,000 tokens, or both."""
 
     since: date = Field(strict=False)
-    usd_per_hour: Annotated[float, Field(gt=0.0, le=10_000.0)]
+    usd_per_hour: Annotated[float, Field(gt=0.0, le=10_000.0)] | None = None
+    usd_per_1k_tokens_in: Annotated[float, Field(ge=0.0, le=1_000.0)] | None = None
+    usd_per_1k_tokens_out: Annotated[float, Field(ge=0.0, le=1_000.0)] | None = None
 
 
 class Trust(Part):
-    """When a day's data may be believed."""
+    """When a day's data may be believed.
+
+    ``agreement`` is how far the counts of two kinds of sources may differ, as a share of the
+    larger, ``agreement_times`` how far their quantiles may; for ``late_days`` days after a day
+    its data is looked at again.
+    """
 
     min_coverage: OpenShare = 0.9
     max_bad_share: OpenShare = 0.05
     min_requests: Annotated[int, Field(ge=1)] = 20
+    agreement: OpenShare = 0.05
+    agreement_times: OpenShare = 0.25
+    late_days: Annotated[int, Field(ge=0, le=31)] = 3
 
 
 class Quality(Part):
@@ -166,7 +159,7 @@ class ModelSpec(Part):
 
     name: ModelName
     description: str = ""
-    sources: tuple[RequestLogSource, ...] = Field(min_length=1, strict=False)
+    sources: tuple[Source, ...] = Field(min_length=1, strict=False)
     prices: tuple[Price, ...] = Field(min_length=1, strict=False)
     trust: Trust = Trust()
     quality: Quality = Quality()
@@ -178,10 +171,10 @@ class ModelSpec(Part):
         """Hash of the whole specification: the snapshot's name in MLflow."""
         return sha256_hex(canonical_json(self.model_dump(mode="json")))
 
-    def price_on(self, day: date) -> float | None:
-        """USD per hour on ``day``, or None before the first price."""
+    def price_on(self, day: date) -> Price | None:
+        """The prices on ``day``, or None before the first."""
         known = [p for p in self.prices if p.since <= day]
-        return max(known, key=lambda p: p.since).usd_per_hour if known else None
+        return max(known, key=lambda p: p.since) if known else None
 
 
 def spec_of(opened: DayOpen) -> ModelSpec:

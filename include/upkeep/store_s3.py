@@ -33,7 +33,7 @@ class S3Store:
 
     def __init__(self, root: str, part_bytes: int = PART_BYTES) -> None:
         """Use ``s3://bucket/prefix``; files above ``part_bytes`` go up in parts of that size."""
-        bucket, _, prefix = root.removeprefix("s3://").strip("/").partition("/")
+        bucket, _, prefix = root.removeprefix("s3://").rstrip("/").partition("/")
         if not bucket:
             raise ParamError("UPKEEP_STORE", root, "names no bucket", "give s3://bucket/prefix")
         self.root = root.rstrip("/")

@@ -1,35 +1,31 @@
-"""Whether a day's data may be believed: Great Expectations over the day and its 24 hours.
+"""Whether a day's data may be believed: Great Expectations over the day, its hours and measures.
 
-The expectations lie in ``suites/request_log.json``, with the model's own thresholds as suite
-parameters; this module fills the two frames, runs the suite and says the outcome in words.
-Great Expectations drops nulls before it compares, so that an unknown number would pass: each
-number that a decision needs is expected to be known as well.
+The expectations lie in ``suites``, one file for each kind of source, with the model's own
+thresholds as suite parameters; the kind of the model's first source says which is run. This
+module fills the frames, runs the suite and says the outcome in words. Great Expectations drops
+nulls before it compares, so that an unknown number would pass: each number that a decision
+needs is expected to be known as well.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
-from upkeep.records import DailyMetrics, Finding, ValidationResult, canonical_json, sha256_hex
+from upkeep.records import DailyMetrics, Finding, ValidationResult, canonical_json
 from upkeep.spec import ModelSpec
-from upkeep.validation_day import Day, Row, finite, usual_latency_ms
-
-SUITE = Path(__file__).parent / "suites" / "request_log.json"
+from upkeep.validation_day import HOUR_COLUMNS, Day
+from upkeep.validation_measures import Row, finite
+from upkeep.validation_suite import FRAMES, Json, Suite, suite_of
+from upkeep.validation_words import Words
 
 # Great Expectations' parser of suite parameters is one object for all threads.
 _ONE_AT_A_TIME = threading.Lock()
 
-PARTS = ("day", "hours")
-HOUR_COLUMNS = ["hour", "requests", "errors"]
-
-Json = dict[str, Any]
 Severity = Literal["hold", "investigate", "flag"]
 _SEVERITIES: Mapping[str, Severity] = {
     "critical": "hold",
@@ -43,13 +39,12 @@ def validate(
 ) -> tuple[ValidationResult, bytes]:
     """Judge one day; the bytes are Great Expectations' result as canonical JSON.
 
-    ``history`` holds earlier days; those that look trustworthy by themselves say what the
-    latency usually is. The bytes are the same for the same arguments.
+    ``history`` holds earlier days; those that look sound by themselves say what is usual. The
+    bytes are the same for the same arguments; ``validation_page`` shows them.
     """
-    raw = SUITE.read_bytes()
-    suite, day = json.loads(raw), Day(spec.trust, metrics, usual_latency_ms(spec.trust, history))
+    suite, day = suite_of(spec.sources[0].kind), Day(spec, metrics, history)
     with _ONE_AT_A_TIME:
-        results = _run(suite, {"day": [day.row()], "hours": day.hours()}, day.parameters())
+        results = _run(suite, day.frames(), day.parameters())
     findings = tuple(_findings(suite, results, day))
     verdict = ValidationResult(
         model=metrics.model,
@@ -58,40 +53,42 @@ def validate(
         coverage=finite(metrics.coverage) or 0.0,
         bad_share=day.bad_share,
         findings=findings,
-        suite=suite["suite"],
-        suite_sha256=sha256_hex(raw),
+        suite=suite.name,
+        suite_sha256=suite.sha256,
     )
     document = {
-        "suite": suite["suite"],
-        "suite_sha256": verdict.suite_sha256,
+        "suite": suite.name,
+        "suite_sha256": suite.sha256,
         "parameters": day.parameters(),
+        "verdict": verdict.model_dump(mode="json"),
         **results,
     }
     return verdict, canonical_json(document)
 
 
-def _findings(suite: Json, results: Json, day: Day) -> Iterator[Finding]:
+def _findings(suite: Suite, results: Json, day: Day) -> Iterator[Finding]:
     """One finding a check, in the suite's order; it passes if all its expectations do."""
-    expected = [e for part in PARTS for e in suite[part]["expectations"]]
-    seen = [r for part in PARTS for r in results[part]["results"]]
-    for check in dict.fromkeys(e["meta"]["check"] for e in expected):
+    expected = [e for frame in FRAMES for e in suite.expectations[frame]]
+    seen = [r for frame in FRAMES for r in results[frame]["results"]]
+    words = Words(day)
+    for check in suite.checks():
         wanted = [e for e in expected if e["meta"]["check"] == check]
         got = [r for r in seen if r["expectation_config"]["meta"]["check"] == check]
         passed = len(got) == len(wanted) and all(r["success"] is True for r in got)
         broken = [r for r in got if r["exception"]]
-        observed, words = day.words(check)
+        observed, said = words.of(check)
         yield Finding(
             check=check,
             passed=passed,
             severity="hold" if broken else _SEVERITIES[wanted[0]["severity"]],
             observed=observed,
             rule=str(wanted[0]["meta"]["rule"]).format(**day.parameters()),
-            words=f"could not be checked: {broken[0]['exception']}" if broken else words,
+            words=f"could not be checked: {broken[0]['exception']}" if broken else said,
         )
 
 
-def _run(suite: Json, rows: Mapping[str, list[Row]], parameters: Mapping[str, float]) -> Json:
-    """Great Expectations' results of both frames, without what differs from run to run."""
+def _run(suite: Suite, rows: Mapping[str, list[Row]], parameters: Mapping[str, float]) -> Json:
+    """Great Expectations' results of the frames, without what differs from run to run."""
     # Its import takes seconds, and reads this switch: nothing is ever sent.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
@@ -103,23 +100,24 @@ def _run(suite: Json, rows: Mapping[str, list[Row]], parameters: Mapping[str, fl
         context.variables.progress_bars = {"globally": False}
         source = context.data_sources.add_pandas("day")
         found: Json = {"great_expectations_version": great_expectations.__version__}
-        for part in PARTS:
+        for frame in FRAMES:
             batch = (
-                source.add_dataframe_asset(part)
-                .add_batch_definition_whole_dataframe(part)
-                .get_batch({"dataframe": _frame(part, rows[part])})
+                source.add_dataframe_asset(frame)
+                .add_batch_definition_whole_dataframe(frame)
+                .get_batch({"dataframe": _frame(frame, rows[frame])})
             )
-            expectations = great_expectations.ExpectationSuite(**suite[part])
+            name, expected = f"{suite.name}.{frame}", list(suite.expectations[frame])
+            expectations = great_expectations.ExpectationSuite(name=name, expectations=expected)
             result = batch.validate(expectations, expectation_parameters=dict(parameters))
-            found[part] = _lasting(result.to_json_dict())
+            found[frame] = _lasting(result.to_json_dict())
     return found
 
 
-def _frame(part: str, rows: list[Row]) -> Any:
+def _frame(frame: str, rows: list[Row]) -> Any:
     """A pandas frame of 64-bit floats, None as NaN, its columns there even without a row."""
     import pandas as pd
 
-    columns = HOUR_COLUMNS if part == "hours" else list(rows[0])
+    columns = list(HOUR_COLUMNS) if frame == "hours" else list(rows[0])
     return pd.DataFrame(rows, columns=columns, dtype="float64")
 
 

@@ -1,73 +1,72 @@
-"""One day as validation sees it: the two frames' rows, and each check in words with its numbers."""
+"""One day as the suites see it: the rows of three frames.
+
+``day`` has one row, ``hours`` one an hour, ``measures`` one a measure. What is unknown is None.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
-from typing import Any
+from functools import cached_property
 
-from upkeep.records import DailyMetrics, Quantiles, Quarantined
-from upkeep.spec import Trust
+from upkeep.records import DailyMetrics, HourMetrics, Quarantined, Utilisation
+from upkeep.spec import ModelSpec
+from upkeep.validation_measures import (
+    MEASURES,
+    SHARES,
+    SUMS,
+    TIMES,
+    UNITS,
+    WATCHED,
+    WHOLE,
+    Row,
+    Value,
+    finite,
+    highest_share,
+    numbers,
+    step_ms,
+    usual,
+)
 
 MAX_UNIT_RATIO = 200  # between s and ms lie 1000, between a good and a bad day never 200
-MAX_NAMED = 24
-MAX_REASONS = 5
-
-Row = dict[str, float | None]
+PERCENT_RATIOS = (50.0, 200.0)  # an error rate in percent is 100 times as large
+FROZEN_HOURS = 12
 
 
-def usual_latency_ms(trust: Trust, history: Sequence[DailyMetrics]) -> tuple[float | None, int]:
-    """The median over earlier days' median latencies (ms), and over how many days."""
-    medians = [
-        day.latency_ms.p50
-        for day in history
-        if day.latency_ms is not None
-        and day.coverage >= trust.min_coverage
-        and (day.requests or 0) >= trust.min_requests
-        and day.rows_quarantined <= trust.max_bad_share * day.rows_read
-    ]
-    return (median(medians) if medians else None), len(medians)
-
-
-def finite(value: float | None) -> float | None:
-    """The number itself, or None for NaN and the infinities."""
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _numbers(value: Any) -> Iterator[float]:
-    """All numbers of a dumped record."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for part in value:
-            yield from _numbers(part)
-    elif isinstance(value, float | int):
-        yield float(value)
-
-
-def _quantile_columns(name: str, found: Quantiles | None) -> Row:
-    values = found.model_dump() if found else {}
-    return {f"{name}_{q}_ms": finite(values.get(q)) for q in ("p50", "p90", "p95", "p99")}
+# ---------------------------------------------------------------- the frames
 
 
 @dataclass(frozen=True)
 class Day:
-    """One day as the frames and the words need it."""
+    """One day as the frames and the words need it; ``history`` holds earlier days."""
 
-    trust: Trust
+    spec: ModelSpec
     metrics: DailyMetrics
-    usual: tuple[float | None, int]
+    history: Sequence[DailyMetrics] = ()
+
+    @cached_property
+    def usual(self) -> dict[str, tuple[float, int]]:
+        """What sound days say; see :func:`usual`."""
+        return usual(self.spec.trust, self.history)
 
     def parameters(self) -> dict[str, float]:
-        """The thresholds that the suite names."""
+        """The thresholds that the suites name."""
+        trust = self.spec.trust
         return {
-            "min_coverage": self.trust.min_coverage,
-            "max_bad_share": self.trust.max_bad_share,
-            "min_requests": self.trust.min_requests,
+            "min_coverage": trust.min_coverage,
+            "max_bad_share": trust.max_bad_share,
+            "min_requests": trust.min_requests,
             "max_unit_ratio": MAX_UNIT_RATIO,
             "min_unit_ratio": 1 / MAX_UNIT_RATIO,
+        }
+
+    def frames(self) -> dict[str, list[Row]]:
+        """The rows of each frame."""
+        return {
+            "day": [self.row()],
+            "hours": [_hour_row(hour) for hour in self.metrics.hours],
+            "measures": [self._measure_row(name) for name in MEASURES],
         }
 
     def row(self) -> Row:
@@ -75,29 +74,42 @@ class Day:
         m = self.metrics
         return {
             "sources_missing": len(self.missing),
-            "numbers_not_finite": sum(not math.isfinite(n) for n in _numbers(m.model_dump())),
-            "coverage": finite(m.coverage),
+            "numbers_not_finite": sum(not math.isfinite(n) for n in numbers(m.model_dump())),
+            "coverage": self.coverage,
+            "last_covered_hour": max((h.hour for h in m.hours if h.covered), default=-1),
             "bad_share": self.bad_share,
             "requests": m.requests,
             "requests_or_none": m.requests or 0,
             "hours_requests": sum(hour.requests or 0 for hour in m.hours),
+            "requests_without_name": self.requests_without_name,
             "no_traffic": float(self.no_traffic),
             "error_rate": finite(m.error_rate),
-            "latency_ratio": self.latency_ratio,
+            "error_rate_is_percent": float(self.error_rate_is_percent),
+            "latency_p95_ms": finite(WATCHED["latency_p95_ms"](m)),
             "flags": len(m.flags),
-            **_quantile_columns("latency", m.latency_ms),
-            **_quantile_columns("ttft", m.ttft_ms),
+            "series_rejected": len(m.rejected),
+            "disagreements": len(m.disagreements),
+            "not_collected": len(self.not_collected) + len(self.half_collected),
         }
 
-    def hours(self) -> list[Row]:
-        """The rows of the hours' frame."""
-        return [
-            {"hour": h.hour, "requests": h.requests, "errors": h.errors} for h in self.metrics.hours
-        ]
+    def _measure_row(self, name: str) -> Row:
+        return {
+            "step_ms": step_ms(getattr(self.metrics, name, None)) if name in TIMES else None,
+            "share": highest_share(self._alone(name)) if name in SHARES else None,
+            "differs_from_hours": self.differs_from_hours(name),
+            "known_share": self.known_share(name) if name in WHOLE else None,
+            "unit_ratio": self.unit_ratio(name) if name in UNITS else None,
+            "frozen": float(self.is_frozen(name)) if name in TIMES else None,
+        }
+
+    def _alone(self, name: str) -> Utilisation:
+        return Utilisation().model_copy(update={name: getattr(self.metrics.utilisation, name)})
+
+    # ------------------------------------------------------------------ what rows are made of
 
     @property
     def missing(self) -> tuple[Quarantined, ...]:
-        """The sources without a folder for the day."""
+        """The sources without anything of the day."""
         return tuple(q for q in self.metrics.quarantined if q.reason == "no_source")
 
     @property
@@ -107,140 +119,116 @@ class Day:
         return min(1.0, bad / read) if read else float(bad > 0)
 
     @property
+    def requests_without_name(self) -> float:
+        """How far the requests by slice or by version are from all requests."""
+        m = self.metrics
+        named = (m.requests_by_slice, m.requests_by_version)
+        return max(abs((m.requests or 0) - sum(counts.values())) for counts in named)
+
+    @property
+    def unknown_hours(self) -> list[int]:
+        """The hours that are covered and do not know their requests."""
+        return [h.hour for h in self.metrics.hours if h.covered and h.requests is None]
+
+    @property
+    def coverage(self) -> Value:
+        """The covered share of the day, less the hours that do not know their requests."""
+        found = finite(self.metrics.coverage)
+        if found is None or self.metrics.requests is None:
+            return found
+        return max(0.0, found - len(self.unknown_hours) / 24)
+
+    @property
     def no_traffic(self) -> bool:
-        """Whether whole logs say that nothing was requested."""
+        """Whether whole data says that nothing was requested in any hour.
+
+        A row of a log that was set aside may have been a request; a point of a series was not:
+        an hour without enough of them is not covered.
+        """
         m = self.metrics
-        return m.requests == 0 and m.coverage == 1.0 and m.rows_read == 0
+        rows_are_requests = self.spec.sources[0].kind == "request_log"
+        quiet = all(h.covered and h.requests == 0 for h in m.hours)
+        whole = m.requests == 0 and m.coverage == 1.0 and quiet
+        return whole and not (rows_are_requests and m.rows_quarantined)
+
+    def unit_ratio(self, name: str) -> Value:
+        """Today's value over the usual one, or None where either is not known."""
+        today, known = UNITS[name](self.metrics), self.usual.get(name)
+        return finite(today / known[0]) if known and known[0] and today is not None else None
 
     @property
-    def latency_ratio(self) -> float | None:
-        """Today's median latency over the usual one, or None where either is not known."""
-        latency, usual = self.metrics.latency_ms, self.usual[0]
-        return finite(latency.p50 / usual) if latency and usual else None
-
-    # ------------------------------------------------------------------ in words
-
-    def words(self, check: str) -> tuple[str, str]:
-        """What a check of the suite observed, short, and the whole finding in words."""
-        said: tuple[str, str] = getattr(self, f"_say_{check}")()
-        return said
-
-    def _say_source(self) -> tuple[str, str]:
-        if not self.missing:
-            return "0 missing", "every source has a folder for the day"
-        named = _named(q.what for q in self.missing)
-        return f"{len(self.missing)} missing", f"no_source: there is no log folder for {named}"
-
-    def _say_numbers(self) -> tuple[str, str]:
-        count = self.row()["numbers_not_finite"] or 0
-        words = f"{count:.0f} numbers are NaN or infinite" if count else "every number is finite"
-        return f"{count:.0f}", words
-
-    def _say_coverage(self) -> tuple[str, str]:
-        needed = f"coverage {self._coverage}, at least {self.trust.min_coverage:.2f} is needed"
-        if not self._lost:
-            return self._coverage, f"all hours could be read ({needed})"
-        words = f"{len(self._lost)} of 24 hours could not be read ({needed})"
-        return self._coverage, words + _because(f"{q.what} {q.reason}" for q in self._causes())
-
-    def _say_gaps(self) -> tuple[str, str]:
-        hours = _named(f"{hour:02d}" for hour in self._lost) or "none"
-        return self._coverage, f"hours that are not in the day's numbers as a whole: {hours}"
-
-    def _say_bad_share(self) -> tuple[str, str]:
-        m, most = self.metrics, f"at most {self.trust.max_bad_share:.1%} is allowed"
-        words = f"{m.rows_quarantined} of {m.rows_read} rows were set aside"
-        bad = sorted((q for q in m.quarantined if q.rows), key=lambda q: (-q.rows, q.what))
-        why = _because((f"{q.what} {q.reason}" for q in bad), MAX_REASONS)
-        return f"{self.bad_share:.4f}", f"{words} ({self.bad_share:.1%}, {most}){why}"
-
-    def _say_requests(self) -> tuple[str, str]:
-        requests = self.metrics.requests
-        if requests is None:
-            return "unknown", "no_data: how many requests there were is not known"
-        if self.no_traffic:
-            return "0", "no_traffic: whole logs say that nothing was requested"
-        needed = f"at least {self.trust.min_requests} are needed to judge a day"
-        return str(requests), f"{requests} requests, {needed}"
-
-    def _say_latency_quantiles(self) -> tuple[str, str]:
-        return _say_quantiles("latency", self.metrics.latency_ms)
-
-    def _say_ttft_quantiles(self) -> tuple[str, str]:
-        return _say_quantiles("time to first token", self.metrics.ttft_ms)
-
-    def _say_error_rate(self) -> tuple[str, str]:
-        rate = self.metrics.error_rate
-        if rate is None:
-            return "unknown", "the error rate is not known"
-        words = f"{rate:.2%} of the requests failed"
-        more = "" if 0 <= rate <= 1 else ", which is no share; is it percent?"
-        return f"{rate:.4f}", words + more
-
-    def _say_hours(self) -> tuple[str, str]:
-        hours, row = self.metrics.hours, self.row()
-        observed = f"{len(hours)} hours, {row['hours_requests']:.0f} requests"
-        words = f"{observed}; the day has {row['requests_or_none']:.0f} requests"
-        broken = [h.hour for h in hours if (h.errors or 0) > (h.requests or 0)]
-        more = f"; more errors than requests in {_named(f'{h:02d}h' for h in broken)}"
-        return observed, words + (more if broken else "")
-
-    def _say_inconsistent(self) -> tuple[str, str]:
-        m = self.metrics
-        p95 = "unknown" if m.latency_ms is None else f"{m.latency_ms.p95:.6g} ms"
-        rate = "unknown" if m.error_rate is None else f"{m.error_rate:.4f}"
-        observed = f"latency p95 {p95}, error rate {rate}"
-        contradicts = m.requests and "unknown" in (p95, rate)
-        lead = f"inconsistent: {m.requests} requests, but " if contradicts else ""
-        return observed, lead + observed
-
-    def _say_unit_suspect(self) -> tuple[str, str]:
-        ratio, (usual, days) = self.latency_ratio, self.usual
-        if ratio is None or self.metrics.latency_ms is None:
-            return "unknown", "nothing to compare the median latency with"
-        today = f"the median latency is {self.metrics.latency_ms.p50:.6g} ms"
-        words = f"{today}, {ratio:.3g} times the {usual:.6g} ms of {days} earlier days"
-        usual_unit = 1 / MAX_UNIT_RATIO <= ratio <= MAX_UNIT_RATIO
-        return f"{ratio:.6g}", words + ("" if usual_unit else ": is it in another unit?")
-
-    def _say_odd(self) -> tuple[str, str]:
-        flags = self.metrics.flags
-        return f"{len(flags)}", "; ".join(flags) or "nothing odd"
+    def error_rate_is_percent(self) -> bool:
+        """Whether the error rate is about 100 times the usual one."""
+        ratio = self.unit_ratio("error_rate")
+        return ratio is not None and PERCENT_RATIOS[0] <= ratio <= PERCENT_RATIOS[1]
 
     @property
-    def _coverage(self) -> str:
-        coverage = finite(self.metrics.coverage)
-        return "unknown" if coverage is None else f"{coverage:.2f}"
+    def not_collected(self) -> tuple[str, ...]:
+        """What the policy watches and earlier days have, and this day with traffic has not."""
+        return tuple(
+            n for n in self._unknown() if any(WATCHED[n](d) is not None for d in self.history)
+        )
 
     @property
-    def _lost(self) -> list[int]:
-        return [hour.hour for hour in self.metrics.hours if not hour.covered]
+    def never_collected(self) -> tuple[str, ...]:
+        """What the policy watches and no day has."""
+        return tuple(n for n in self._unknown() if n not in self.not_collected)
 
-    def _causes(self) -> Iterator[Quarantined]:
-        """What was set aside that explains the lost hours: their files, or what stands for all."""
-        files = {f"{hour:02d}.jsonl" for hour in self._lost}
-        for aside in self.metrics.quarantined:
-            hourly = [word for word in aside.what.split() if word.endswith(".jsonl")]
-            if not hourly or files.intersection(hourly):
-                yield aside
+    def _unknown(self) -> list[str]:
+        if self.metrics.requests == 0:
+            return []
+        watched = (name for name in self.spec.policy.measures if name in WATCHED)
+        return [name for name in watched if WATCHED[name](self.metrics) is None]
+
+    @property
+    def half_collected(self) -> dict[str, float]:
+        """Times that are known for less of the requests than a day must be covered."""
+        least = self.spec.trust.min_coverage
+        shares = {"ttft_ms": self.known_share("ttft_ms")}
+        return {
+            name: share for name, share in shares.items() if share is not None and share < least
+        }
+
+    def known_share(self, name: str) -> Value:
+        """The share of the requests that fell into hours which know the measure.
+
+        None where the day or every hour is without it. Requests that failed have no latency.
+        """
+        of_day = SUMS[name](self.metrics) if name in SUMS else getattr(self.metrics, name)
+        hours = self.metrics.hours
+        if of_day is None or all(getattr(h, name) is None for h in hours):
+            return None
+        weights = [(h.requests or 0) - (h.errors or 0 if name in TIMES else 0) for h in hours]
+        total = sum(weights)
+        known = sum(w for w, h in zip(weights, hours, strict=True) if getattr(h, name) is not None)
+        return known / total if total > 0 else None
+
+    def differs_from_hours(self, name: str) -> Value:
+        """The day's count less the sum of its hours; None where either is not known."""
+        of_day = SUMS[name](self.metrics) if name in SUMS else None
+        known = [
+            v for h in self.metrics.hours if name in SUMS and (v := getattr(h, name)) is not None
+        ]
+        return finite(of_day - sum(known)) if of_day is not None and known else None
+
+    def is_frozen(self, name: str) -> bool:
+        """Whether all hours of at least half a day have one and the same quantiles and mean."""
+        found = [getattr(h, name) for h in self.metrics.hours]
+        said = [(q.p50, q.p90, q.p95, q.p99, q.mean) for q in found if q is not None and q.n]
+        return len(said) >= FROZEN_HOURS and len(set(said)) == 1
 
 
-def _say_quantiles(name: str, found: Quantiles | None) -> tuple[str, str]:
-    if found is None:
-        return "unknown", f"{name}: no quantiles"
-    values = {q: getattr(found, q) for q in ("p50", "p90", "p95", "p99")}
-    observed = ", ".join(f"{q} {value:.6g}" for q, value in values.items()) + " ms"
-    falls = list(values.values()) != sorted(values.values())
-    return observed, f"{name}: {observed}" + ("; quantiles cannot fall" if falls else "")
+def _hour_row(hour: HourMetrics) -> Row:
+    return {
+        "hour": hour.hour,
+        "requests": hour.requests,
+        "errors": hour.errors,
+        "least_step_ms": min(
+            (step for name in TIMES if (step := step_ms(getattr(hour, name))) is not None),
+            default=None,
+        ),
+        "highest_share": highest_share(hour.utilisation),
+    }
 
 
-def _because(causes: Iterable[str], most: int = MAX_NAMED) -> str:
-    named = _named(causes, most)
-    return f": {named}" if named else ""
-
-
-def _named(what: Iterable[str], most: int = MAX_NAMED) -> str:
-    """The first of them with commas, and how many more there are."""
-    names = list(what)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+HOUR_COLUMNS = tuple(_hour_row(HourMetrics(hour=0, covered=False)))

@@ -17,7 +17,7 @@ from upkeep_airflow.shards import Shard, each, names, shards_of
 
 if TYPE_CHECKING:
     from upkeep.cycle import Cycle, JobPlan, StartedDay
-    from upkeep.records import Decision
+    from upkeep.records import Decision, Revision, ValidationResult
 
 LOG = logging.getLogger(__name__)
 PLANS_KEY, DECIDE_ID = "plans", "model_day.decide"
@@ -25,10 +25,12 @@ UNFINISHED = ("queued", "running")
 
 
 def cycle() -> Cycle:
-    """The cycle of this installation, from the environment."""
+    """The cycle of this installation: from the environment, with Airflow's connections."""
     from upkeep.cycle import Cycle
+    from upkeep.deployment import Deployment
+    from upkeep_airflow.connections import from_airflow
 
-    return Cycle.from_env()
+    return Cycle(Deployment.from_env(credentials=from_airflow))
 
 
 def open_day(dag_run: Any = None, ti: Any = None) -> PokeReturnValue:
@@ -74,11 +76,18 @@ def _attach(started: StartedDay, ti: Any) -> PokeReturnValue:
 
 
 def observe(shard: Shard) -> None:
-    """Collect what production did on the day and say whether it can be trusted."""
+    """Collect the day, say whether it can be trusted; look again at days whose data came late."""
     name_map_index(names(shard))
     route, day = cycle(), date.fromisoformat(shard["day"])
-    for model, seen in each(shard, lambda model: route.observe(model, day)):
+
+    def step(model: str) -> tuple[ValidationResult, list[Revision]]:
+        return route.observe(model, day), route.look_back(model, day)
+
+    for model, (seen, late) in each(shard, step):
         LOG.info("%s: %s", model, "trusted" if seen.trusted else "not trusted")
+        for revision in late:
+            numbers = f"revision {revision.revision}, {len(revision.changes)} numbers changed"
+            LOG.warning("%s %s: late data: %s", model, revision.day, numbers)
 
 
 def evaluate(shard: Shard) -> None:

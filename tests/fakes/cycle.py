@@ -26,6 +26,7 @@ from upkeep.records import (
     GateRow,
     LedgerEntry,
     Reason,
+    Revision,
     ValidationResult,
 )
 
@@ -109,6 +110,11 @@ class Cycle:
             model=model, day=day, trusted=True, coverage=1.0, bad_share=0.0, findings=(),
             suite="fake", suite_sha256=ZEROS,
         )  # fmt: skip
+
+    def look_back(self, model: str, day: date) -> list[Revision]:
+        """Nothing came late."""
+        self._called("look_back", model, day)
+        return []
 
     def evaluate(self, model: str, day: date) -> Evaluation | None:
         """Nothing to evaluate."""

@@ -44,6 +44,7 @@ class FakeEngine:
     candidate_worse_by: float = 0.0
     speedup: float = 2.0
     fail: bool = False
+    attempts: dict[str, int] = field(default_factory=dict)
 
     @property
     def history(self) -> Path:
@@ -55,11 +56,12 @@ class FakeEngine:
         return self.history.read_text().splitlines() if self.history.exists() else []
 
     def find(self, key: str) -> JobHandle | None:
-        return (
-            JobHandle(engine="fake", key=key, attempt=1, place=key) if key in self.started else None
-        )
+        if key not in self.started:
+            return None
+        return JobHandle(engine="fake", key=key, attempt=self.attempts.get(key, 1), place=key)
 
     def submit(self, job: JobSpec, attempt: int = 1) -> JobHandle:
+        self.attempts[job.key] = attempt
         if job.key not in self.started:
             self.workdir.mkdir(parents=True, exist_ok=True)
             with self.history.open("a") as out:

@@ -32,6 +32,8 @@ def play(
         {"day": day.isoformat(), "models": [MODEL], **conf}, [MODEL], date(2026, 11, 1)
     )
     cycle.start(params, f"run-{day}")
+    cycle.observe(MODEL, day)
+    cycle.look_back(MODEL, day)
     cycle.evaluate(MODEL, day)
     decision = cycle.decide(MODEL, day)
     plan = cycle.act(MODEL, day, f"run-{day}")

@@ -1,18 +1,39 @@
-"""Request logs as a serving process would leave them: one JSON-lines file an hour."""
+"""Request logs as a serving process would leave them: one file an hour, in any format."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from upkeep.sources import Asked, Collected, Quarantine, collect
 from upkeep.spec import ModelSpec
 
 ROWS_AN_HOUR = 3
+FORMATS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("request_id", "model_version", "client", "status")),
+        ("time", pa.timestamp("ns", "UTC")),
+        *((name, pa.int64()) for name in ("tokens_in", "tokens_out")),
+        *((name, pa.float64()) for name in ("ttft_ms", "latency_ms")),
+        *((name, pa.string()) for name in ("prompt", "completion", "reference")),
+    ]
+)
+REQUIRED = frozenset(SCHEMA.names) - {"client", "prompt", "completion", "reference"}
+
+
+def read_logs(spec: ModelSpec, day: date, aside: Quarantine = lambda *_: None) -> Collected:
+    """Collect a day as the cycle does."""
+    return collect(Asked(spec, day, aside))
 
 
 def log_spec(*paths: Path | str, max_line_bytes: int = 65_536, **parts: Any) -> ModelSpec:
@@ -53,25 +74,68 @@ def day_rows(day: date, an_hour: int = ROWS_AN_HOUR, **fields: Any) -> list[dict
     return [log_row(day, hour, number, **fields) for hour in range(24) for number in range(an_hour)]
 
 
+def encoded(rows: Sequence[Mapping[str, Any]], file_format: str = "jsonl") -> bytes:
+    """Give the bytes of one file with these rows."""
+    if file_format == "parquet":
+        return parquet_bytes(rows)
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    if file_format == "jsonl.gz":
+        return gzip.compress(lines, mtime=0)
+    if file_format == "jsonl.zst":
+        return zstd(lines)
+    return lines
+
+
+def zstd(data: bytes) -> bytes:
+    """Give the data as one zstd frame."""
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(data)
+    return bytes(sink.getvalue())
+
+
+def parquet_bytes(rows: Sequence[Mapping[str, Any]], **options: Any) -> bytes:
+    """Give a Parquet file with page checksums; times are timestamps of nanoseconds in UTC."""
+    names = dict.fromkeys([*SCHEMA.names, *(name for row in rows for name in row)])
+    names = {n: None for n in names if n in REQUIRED or any(n in row for row in rows)}
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    columns["time"] = [instant_ns(text) for text in columns["time"]]
+    arrays = {
+        name: pa.array(values, SCHEMA.field(name).type if name in SCHEMA.names else None)
+        for name, values in columns.items()
+    }
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(arrays), sink, **{"write_page_checksum": True} | options)
+    return bytes(sink.getvalue())
+
+
+def instant_ns(text: str) -> int:
+    """Nanoseconds since 1970 of a time like 2026-03-05T23:59:59.999999999Z."""
+    seconds, _, fraction = text.removesuffix("Z").partition(".")
+    whole = datetime.fromisoformat(seconds).replace(tzinfo=UTC).timestamp()
+    return int(whole) * 10**9 + int(fraction.ljust(9, "0") or 0)
+
+
 def write_day(
     path: Path,
     day: date,
     rows: Iterable[Mapping[str, Any]] | None = None,
     *,
     manifest: bool = True,
+    file_format: str = "jsonl",
 ) -> Path:
     """Write a whole day under ``path/<day>`` and give that folder.
 
-    Every hour gets its file, an empty one where no row has a time in it. ``rows`` defaults to
-    ``day_rows``; ``manifest`` says whether the writer closed the day with ``_complete.json``.
+    Every hour gets its file, one without rows where no row has a time in it. ``rows`` defaults
+    to ``day_rows``; ``manifest`` says whether the writer closed the day.
     """
     folder = path / day.isoformat()
     folder.mkdir(parents=True)
-    lines: dict[int, list[bytes]] = {hour: [] for hour in range(24)}
+    hours: dict[int, list[Mapping[str, Any]]] = {hour: [] for hour in range(24)}
     for row in day_rows(day) if rows is None else rows:
-        lines[int(str(row["time"])[11:13])].append(json.dumps(row).encode() + b"\n")
-    for hour, written in lines.items():
-        (folder / f"{hour:02d}.jsonl").write_bytes(b"".join(written))
+        hours[int(str(row["time"])[11:13])].append(row)
+    for hour, written in hours.items():
+        (folder / f"{hour:02d}.{file_format}").write_bytes(encoded(written, file_format))
     if manifest:
         write_manifest(folder)
     return folder
@@ -84,7 +148,7 @@ def write_manifest(folder: Path) -> None:
             "size_bytes": file.stat().st_size,
             "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         }
-        for file in sorted(folder.glob("*.jsonl"))
+        for file in sorted(folder.glob("[0-9][0-9].*"))
     }
     (folder / "_complete.json").write_text(json.dumps({"files": files}), encoding="utf-8")
 

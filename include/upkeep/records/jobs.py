@@ -73,6 +73,14 @@ class Candidate(Record):
     notes: tuple[str, ...] = ()
 
 
+class JobFailure(Record):
+    """A job that failed for good: no further attempt is made under its key."""
+
+    key: str
+    attempts: Count
+    words: str
+
+
 class PairedScores(Record):
     """Per-sample scores of champion and candidate on the same samples, in the same order.
 

@@ -23,6 +23,23 @@ class Quantiles(Record):
     n: Count
 
 
+class Gauge(Record):
+    """How full or how busy something was: the mean and the highest of its samples."""
+
+    mean: NonNegative
+    high: NonNegative
+
+
+class Utilisation(Record):
+    """How much of the machines was in use, as shares of 0 to 1. None: not collected."""
+
+    cpu: Gauge | None = None
+    gpu: Gauge | None = None
+    gpu_memory: Gauge | None = None
+    host_memory: Gauge | None = None
+    network_bytes_per_s: Gauge | None = None
+
+
 class HourMetrics(Record):
     """One UTC hour of a day. ``covered`` is False when its data is missing or unreadable."""
 
@@ -30,7 +47,13 @@ class HourMetrics(Record):
     covered: bool
     requests: Count | None = None
     errors: Count | None = None
-    latency_p95_ms: NonNegative | None = None
+    tokens_in: Count | None = None
+    tokens_out: Count | None = None
+    latency_ms: Quantiles | None = None
+    ttft_ms: Quantiles | None = None
+    busy_s: NonNegative | None = None
+    cost_usd: NonNegative | None = None
+    utilisation: Utilisation = Utilisation()
 
 
 class Quarantined(Record):
@@ -39,6 +62,24 @@ class Quarantined(Record):
     what: str
     reason: str
     rows: Count = 0
+
+
+class Rejected(Record):
+    """A whole series that cannot be what it is said to be, and why: nothing of it is counted."""
+
+    what: str
+    reason: str
+
+
+class Disagreement(Record):
+    """Two sources of one day that say different things about the same measure."""
+
+    measure: str
+    source: str
+    value: float
+    other_source: str
+    other_value: float
+    tolerance: float
 
 
 class DailyMetrics(Record):
@@ -62,11 +103,14 @@ class DailyMetrics(Record):
     cost_usd: NonNegative | None = None
     cost_usd_per_1k: NonNegative | None = None
     price_usd_per_hour: NonNegative | None = None
+    utilisation: Utilisation = Utilisation()
     prompt_chars_mean: NonNegative | None = None
     requests_by_slice: dict[str, int] = Field(default_factory=dict)
     requests_by_version: dict[str, int] = Field(default_factory=dict)
     hours: tuple[HourMetrics, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
     flags: tuple[str, ...] = ()  # odd and accepted, in words
 
     @property
@@ -104,6 +148,25 @@ class ValidationResult(Record):
     def failures(self) -> tuple[Finding, ...]:
         """The findings that did not pass."""
         return tuple(f for f in self.findings if not f.passed)
+
+
+class LateChange(Record):
+    """One number of a day that is another one since late data came; None: not collected."""
+
+    measure: str
+    before: float | None
+    after: float | None
+
+
+class Revision(Record):
+    """What late data made of a day. ``revision`` counts from 2; the first is the day's own."""
+
+    model: ModelName
+    day: date
+    revision: Annotated[int, Field(ge=2)]
+    metrics: DailyMetrics
+    validation: ValidationResult
+    changes: tuple[LateChange, ...]
 
 
 class Sample(Record):

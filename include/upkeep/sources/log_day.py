@@ -1,267 +1,234 @@
-"""A day of requests, added row by row in any order, and what becomes of it: ``DailyMetrics``.
+"""A day's table of requests becomes ``DailyMetrics``, by DuckDB's aggregates.
 
-Sums of durations are exact (``math.fsum``), so that no order of rows changes a digit. Quantiles
-are the linear interpolation of order statistics (definition 7 of Hyndman & Fan 1996, numpy's
-``linear``) over the requests that ended well. Money is billed by busy seconds: the sum of all
-latencies, at the day's price an hour.
+Sums of durations are exact, so that no order of rows changes a digit: they are taken over whole
+numbers of 2^-64 ms, which every double of at least 2^-12 ms is. Quantiles are the linear
+interpolation of order statistics (definition 7 of Hyndman & Fan 1996, ``quantile_cont``) over
+the requests that ended well. ``busy_s``, which money is billed by, is the sum of all latencies,
+of failed requests too.
 """
 
 from __future__ import annotations
 
 import math
-from array import array
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
-from hashlib import blake2b
-from heapq import heappop, heappush
+from itertools import accumulate
 from typing import Any
 
-from upkeep.records import DailyMetrics, HourMetrics, Quantiles, Quarantined, Sample, sha256_hex
-from upkeep.sources.log_row import BadRow, Row
+from upkeep.records import DailyMetrics, HourMetrics, Quantiles, Sample
+from upkeep.sources.log_aside import Reading
+from upkeep.sources.log_table import LogTable
 from upkeep.spec import ModelSpec
 
 MAX_SLICES = 100
-MAX_NAMED_FIELDS = 5
-SAMPLE_BUDGET_BYTES = 256 * 2**20
+MAX_SAMPLES = 50_000
+SAMPLE_BUDGET_CHARS = 64 * 2**20
 OTHER = "(other)"
-
-
-def quantiles(values: array[float]) -> Quantiles | None:
-    """The quantiles that a record holds, or None of nothing.
-
-    >>> quantiles(array("d", [1.0, 2.0, 4.0])).p50
-    2.0
-    """
-    if not values:
-        return None
-    import numpy as np
-
-    p50, p90, p95, p99 = np.quantile(np.array(values), (0.5, 0.9, 0.95, 0.99), method="linear")
-    mean = math.fsum(values) / len(values)
-    return Quantiles(
-        p50=float(p50), p90=float(p90), p95=float(p95), p99=float(p99), mean=mean, n=len(values)
-    )
-
-
-class SampleBudget:
-    """Keeps the samples whose ids have the smallest SHA-256, as many as fit in the budget.
-
-    Bottom-k sampling (Cohen & Kaplan 2007): which are kept depends on the ids alone, not on the
-    order in which they came.
-    """
-
-    def __init__(self, budget_bytes: int = SAMPLE_BUDGET_BYTES) -> None:
-        """Allow so many bytes of text."""
-        self._left, self._limit = budget_bytes, "g"  # above every hexadecimal digest
-        self._heap: list[tuple[int, str, Sample, int]] = []
-        self.offered = 0
-
-    def offer(self, sample: Sample) -> None:
-        """Keep it, or not; a sample that was refused once keeps all later ranks out too."""
-        self.offered += 1
-        rank = sha256_hex(sample.id.encode())
-        if rank >= self._limit:
-            return
-        size = len(sample.prompt) + len(sample.completion) + len(sample.reference) + 256
-        heappush(self._heap, (-int(rank, 16), rank, sample, size))
-        self._left -= size
-        while self._left < 0:
-            _, self._limit, _, size = heappop(self._heap)
-            self._left += size
-
-    def kept(self) -> tuple[Sample, ...]:
-        """What was kept, sorted by id."""
-        return tuple(sorted((s for _, _, s, _ in self._heap), key=lambda s: s.id))
-
-
-@dataclass
-class _Hour:
-    requests: int = 0
-    errors: int = 0
-    latency_ms: array[float] = field(default_factory=lambda: array("d"))
+FIXED = 2**64  # units of a millisecond
+_SUMS = f"""
+SELECT hour, count(*),
+    count(*) FILTER (status = 'generation_error'), count(*) FILTER (status = 'api_error'),
+    coalesce(sum(tokens_in) FILTER (status = 'ok'), 0),
+    coalesce(sum(tokens_out) FILTER (status = 'ok'), 0),
+    coalesce(sum((latency_ms * {FIXED}.0::DOUBLE)::HUGEINT) FILTER (status = 'ok'), 0),
+    coalesce(sum((ttft_ms * {FIXED}.0::DOUBLE)::HUGEINT) FILTER (status = 'ok'), 0),
+    coalesce(sum((latency_ms * {FIXED}.0::DOUBLE)::HUGEINT), 0),
+    count(*) FILTER (prompt_chars > 0), coalesce(sum(prompt_chars), 0),
+    count(*) FILTER (prompt_chars > 0 AND status = 'ok')
+FROM requests GROUP BY hour ORDER BY hour
+"""  # noqa: S608 - a number
+_QUANTILES = "quantile_cont({name}, [0.5, 0.9, 0.95, 0.99])"
+_NAMES = """
+SELECT upkeep_label(name) AS label, sum(n) AS n
+FROM (SELECT {column} AS name, count(*) AS n FROM requests GROUP BY {column})
+GROUP BY label ORDER BY n DESC, label LIMIT ?
+"""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How the rows were come by: what was read, what was set aside, which hours are whole."""
+class _Sums:
+    """Exact sums over requests; durations in units of 2^-64 ms."""
 
-    covered: tuple[bool, ...]
-    coverage: float
-    rows_read: int
-    quarantined: tuple[Quarantined, ...]
-    flags: tuple[str, ...]
+    requests: int = 0
+    generation_errors: int = 0
+    api_errors: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    latency: int = 0
+    ttft: int = 0
+    busy: int = 0
+    prompts: int = 0
+    prompt_chars: int = 0
+    texts: int = 0
+
+    @property
+    def errors(self) -> int:
+        return self.generation_errors + self.api_errors
+
+    @property
+    def ok(self) -> int:
+        return self.requests - self.errors
+
+    @property
+    def busy_s(self) -> float:
+        return self.busy / FIXED / 1000
+
+    def plus(self, other: _Sums) -> _Sums:
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return _Sums(*(a + b for a, b in pairs))
 
 
-class DayTotals:
-    """Adds requests up. ``refused`` holds the ids (hashed) that two different requests claim."""
+class LogDay:
+    """The aggregates of a table in which each request stands once."""
 
-    def __init__(self, refused: frozenset[bytes] = frozenset()) -> None:
-        """Start at nothing."""
-        self.refused, self.conflicts, self.duplicates = refused, set[bytes](), 0
-        self._seen: dict[bytes, bytes] = {}
-        self._hours = [_Hour() for _ in range(24)]
-        self._status, self._slices, self._versions = (Counter[str]() for _ in range(3))
-        self._ttft_ms, self._failed_ms = array("d"), array("d")
-        self._tokens_in = self._tokens_out = self._prompts = self._prompt_chars = 0
-        self._samples, self._unknown = SampleBudget(), set[str]()
-
-    def add(self, row: Row) -> None:
-        """Count a request, once however often it is delivered.
-
-        Raises:
-            BadRow: another request has the same id; ``conflicts`` names those found so far.
-
-        """
-        key = blake2b(row.id.encode(), digest_size=16).digest()
-        if key in self.refused:
-            raise BadRow("has the request_id of a different request")
-        mark = row.digest()
-        known = self._seen.setdefault(key, mark)
-        if known is not mark:
-            self.duplicates += 1
-            if known != mark:
-                self.conflicts.add(key)
-            return
-        self._count(row)
-        self._note(row)
-
-    def note_unknown(self, names: tuple[str, ...]) -> None:
-        """Remember the first few names, in the order of the alphabet, of fields not known."""
-        if names and not self._unknown.issuperset(names):
-            self._unknown = set(sorted(self._unknown.union(names))[: MAX_NAMED_FIELDS + 1])
-
-    def _count(self, row: Row) -> None:
-        hour = self._hours[row.hour]
-        hour.requests += 1
-        self._status[row.status] += 1
-        self._slices[row.slice] += 1
-        self._versions[row.version] += 1
-        if row.status != "ok":
-            hour.errors += 1
-            self._failed_ms.append(row.latency_ms or 0.0)
-            return
-        hour.latency_ms.append(row.latency_ms or 0.0)
-        self._ttft_ms.append(row.ttft_ms or 0.0)
-        self._tokens_in += row.tokens_in or 0
-        self._tokens_out += row.tokens_out or 0
-
-    def _note(self, row: Row) -> None:
-        self.note_unknown(row.unknown)
-        if not row.prompt:
-            return
-        self._prompts += 1
-        self._prompt_chars += len(row.prompt)
-        if row.status == "ok":
-            self._samples.offer(
-                Sample(
-                    id=row.id,
-                    slice=row.slice,
-                    prompt=row.prompt,
-                    completion=row.completion,
-                    reference=row.reference,
-                )
-            )
+    def __init__(self, table: LogTable, duplicates: int = 0) -> None:
+        """Add the table up."""
+        self._table, self._duplicates = table, duplicates
+        table.flush()
+        self._hours = {hour: _Sums(*map(int, rest)) for hour, *rest in table.execute(_SUMS)}
+        self._day = _Sums()
+        for sums in self._hours.values():
+            self._day = self._day.plus(sums)
 
     def samples(self) -> tuple[Sample, ...]:
-        """The texts of the requests that ended well, sorted by id."""
-        return self._samples.kept()
+        """The texts of the requests that ended well, sorted by id, as many as the budget allows.
 
-    def metrics(self, spec: ModelSpec, day: date, reading: Reading) -> DailyMetrics:
-        """The day's aggregates; all None where nothing could be read, zeros where all was."""
-        price = spec.price_on(day)
+        Which they are depends on the ids alone, not on the order in which the rows came.
+        """
+        kept, left = list[Sample](), SAMPLE_BUDGET_CHARS
+        for identifier, name, prompt, completion, reference in self._table.texts(MAX_SAMPLES):
+            left -= len(prompt) + len(completion) + len(reference) + 256
+            if left < 0:
+                break
+            kept.append(
+                Sample(
+                    id=identifier,
+                    slice=name,
+                    prompt=prompt,
+                    completion=completion,
+                    reference=reference,
+                )
+            )
+        return tuple(sorted(kept, key=lambda sample: sample.id))
+
+    def metrics(
+        self, spec: ModelSpec, source: str, day: date, reading: Reading, kept: int
+    ) -> DailyMetrics:
+        """The day's aggregates; all None where nothing could be read, zeros where all was.
+
+        ``kept`` is the number of samples: a flag says where texts were left out.
+        """
         known: dict[str, Any] = {}
-        if self._status or (reading.coverage == 1.0 and not reading.rows_read):
-            known = self._traffic() | self._cost(price)
+        if self._day.requests or (reading.coverage == 1.0 and not reading.rows_read):
+            known = self._traffic()
+        latency, ttft = self._by_hour("latency_ms"), self._by_hour("ttft_ms")
+        hours = (
+            self._hour(n, latency.get(n), ttft.get(n), covered=covered)
+            for n, covered in enumerate(reading.covered)
+        )
         return DailyMetrics(
             model=spec.name,
             day=day,
-            source=" + ".join(f"{s.kind}:{s.path}" for s in spec.sources),
+            source=source,
             coverage=reading.coverage,
             rows_read=reading.rows_read,
             rows_quarantined=sum(q.rows for q in reading.quarantined),
-            price_usd_per_hour=price,
-            requests_by_slice=_largest(self._slices),
-            requests_by_version=_largest(self._versions),
-            hours=tuple(
-                self._hour(n, covered=covered) for n, covered in enumerate(reading.covered)
-            ),
+            requests_by_slice=self._largest("slice"),
+            requests_by_version=self._largest("version"),
+            hours=tuple(hours),
             quarantined=reading.quarantined,
-            flags=(*reading.flags, *self._flags()),
+            flags=(*reading.flags, *self._flags(kept)),
             **known,
         )
 
     def _traffic(self) -> dict[str, Any]:
-        latency = self._latency_ms()
-        ok_s = math.fsum(latency) / 1000
+        day = self._day
         return {
-            "requests": self._status.total(),
-            "generation_errors": self._status["generation_error"],
-            "api_errors": self._status["api_error"],
-            "tokens_in": self._tokens_in,
-            "tokens_out": self._tokens_out,
-            "latency_ms": quantiles(latency),
-            "ttft_ms": quantiles(self._ttft_ms),
-            "tokens_out_per_s": _ratio(self._tokens_out, ok_s),
-            "prompt_chars_mean": _ratio(self._prompt_chars, self._prompts),
+            "requests": day.requests,
+            "generation_errors": day.generation_errors,
+            "api_errors": day.api_errors,
+            "tokens_in": day.tokens_in,
+            "tokens_out": day.tokens_out,
+            "latency_ms": self._of_day("latency_ms", day.latency),
+            "ttft_ms": self._of_day("ttft_ms", day.ttft),
+            "tokens_out_per_s": _ratio(day.tokens_out, day.latency / FIXED / 1000),
+            "busy_s": day.busy_s,
+            "prompt_chars_mean": _ratio(day.prompt_chars, day.prompts),
         }
 
-    def _cost(self, price_usd_per_hour: float | None) -> dict[str, float | None]:
-        busy_s = math.fsum([*self._latency_ms(), *self._failed_ms]) / 1000
-        if price_usd_per_hour is None:
-            return {"busy_s": busy_s}
-        cost, ok = busy_s / 3600 * price_usd_per_hour, self._status["ok"]
-        return {
-            "busy_s": busy_s,
-            "cost_usd": cost,
-            "cost_usd_per_1k": _ratio(cost * 1000, ok),
-        }
+    def _of_day(self, name: str, total: int) -> Quantiles | None:
+        ((found,),) = self._table.execute(
+            f"SELECT {_QUANTILES.format(name=name)} FROM requests WHERE status = 'ok'"  # noqa: S608
+        )
+        return _quantiles(found, total, self._day.ok)
 
-    def _latency_ms(self) -> array[float]:
-        together = array("d")
-        for hour in self._hours:
-            together.extend(hour.latency_ms)
-        return together
+    def _by_hour(self, name: str) -> dict[int, Sequence[float]]:
+        return dict(
+            self._table.execute(
+                f"SELECT hour, {_QUANTILES.format(name=name)} FROM requests "  # noqa: S608
+                "WHERE status = 'ok' GROUP BY hour"
+            )
+        )
 
-    def _hour(self, number: int, *, covered: bool) -> HourMetrics:
-        hour = self._hours[number]
+    def _hour(
+        self,
+        number: int,
+        latency: Sequence[float] | None,
+        ttft: Sequence[float] | None,
+        *,
+        covered: bool,
+    ) -> HourMetrics:
+        hour = self._hours.get(number, _Sums())
         if not covered and not hour.requests:
             return HourMetrics(hour=number, covered=False)
-        latency = quantiles(hour.latency_ms)
         return HourMetrics(
             hour=number,
             covered=covered,
             requests=hour.requests,
             errors=hour.errors,
-            latency_p95_ms=latency.p95 if latency else None,
+            tokens_in=hour.tokens_in,
+            tokens_out=hour.tokens_out,
+            latency_ms=_quantiles(latency, hour.latency, hour.ok),
+            ttft_ms=_quantiles(ttft, hour.ttft, hour.ok),
+            busy_s=hour.busy_s,
         )
 
-    def _flags(self) -> Iterator[str]:
-        if self.duplicates:
-            yield f"{self.duplicates} rows were delivered again and counted once"
-        if self._unknown:
-            names = sorted(self._unknown)
-            more = " and more" if len(names) > MAX_NAMED_FIELDS else ""
-            named = ", ".join(map(repr, names[:MAX_NAMED_FIELDS]))
-            yield f"rows have fields that are not known and not read: {named}{more}"
-        if len(self._slices) > MAX_SLICES:
-            yield f"{len(self._slices)} slices; all but the {MAX_SLICES - 1} largest are {OTHER}"
-        kept, offered = len(self.samples()), self._samples.offered
-        if kept < offered:
-            yield f"texts of {kept} of {offered} requests were kept, by hash of their id"
+    def _largest(self, column: str) -> dict[str, int]:
+        """The counts by name; beyond 100 names the smallest are added up under one."""
+        ranked = [
+            (label, int(n))
+            for label, n in self._table.execute(_NAMES.format(column=column), (MAX_SLICES + 1,))
+        ]
+        if len(ranked) <= MAX_SLICES:
+            return dict(sorted(ranked))
+        kept = ranked[: MAX_SLICES - 1]
+        rest = self._day.requests - sum(count for _, count in kept)
+        return {**dict(sorted(kept)), OTHER: rest}
+
+    def _flags(self, kept: int) -> Iterator[str]:
+        if self._duplicates:
+            yield f"{self._duplicates} rows were delivered again and counted once"
+        ((slices,),) = self._table.execute("SELECT count(DISTINCT slice) FROM requests")
+        if slices > MAX_SLICES:
+            yield f"{slices} slices; all but the {MAX_SLICES - 1} largest are {OTHER}"
+        if kept < self._day.texts:
+            yield f"texts of {kept} of {self._day.texts} requests were kept, by hash of their id"
+
+
+def _quantiles(found: Sequence[float] | None, total: int, n: int) -> Quantiles | None:
+    """The quantiles that a record holds, or None of nothing.
+
+    Interpolation rounds: where neighbours are equal, a later quantile must not come out below
+    an earlier one by the last digit.
+    """
+    if not found:
+        return None
+    p50, p90, p95, p99 = accumulate(found, max)
+    return Quantiles(p50=p50, p90=p90, p95=p95, p99=p99, mean=total / FIXED / n, n=n)
 
 
 def _ratio(part: float, whole: float) -> float | None:
     """A quotient, or None where it is not a number: over 0, or over next to nothing."""
     quotient = part / whole if whole else math.inf
     return quotient if math.isfinite(quotient) else None
-
-
-def _largest(counts: Counter[str]) -> dict[str, int]:
-    """The counts by name; beyond 100 names the smallest are added up under one."""
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    if len(ranked) <= MAX_SLICES:
-        return dict(sorted(ranked))
-    kept, rest = ranked[: MAX_SLICES - 1], ranked[MAX_SLICES - 1 :]
-    return {**dict(sorted(kept)), OTHER: sum(count for _, count in rest)}

@@ -1,20 +1,25 @@
-"""Files of a log as bytes: opened safely, measured, and cut into lines of bounded length."""
+"""Files of a log as bytes: named, opened safely, measured, and cut into lines."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict
 
 from upkeep.records import Count, Sha256
+from upkeep.sources.log_codec import Format
 from upkeep.sources.log_row import BadRow, read_json
 
 CHUNK_BYTES = 2**20
+MANIFEST = "_complete.json"
 MANIFEST_BYTES = 2**20
+_HOUR_FILE = re.compile(r"([01][0-9]|2[0-3])\.(jsonl|jsonl\.gz|jsonl\.zst|parquet)")
 
 
 class FileEntry(BaseModel):
@@ -47,6 +52,25 @@ def parse_manifest(data: bytes) -> Manifest:
     return Manifest.model_validate(read_json(data))
 
 
+@dataclass(frozen=True, order=True)
+class HourFile:
+    """One file of an hour, by its name: ``03.jsonl.gz``."""
+
+    hour: int
+    format: Format
+
+    @property
+    def name(self) -> str:
+        """Its name in the day's folder."""
+        return f"{self.hour:02d}.{self.format}"
+
+
+def hour_files(names: Iterable[str]) -> list[HourFile]:
+    """Those of the names that are files of an hour, in order."""
+    found = (_HOUR_FILE.fullmatch(name) for name in names)
+    return sorted(HourFile(int(m[1]), cast("Format", m[2])) for m in found if m)
+
+
 class Digest(Protocol):
     """A hash that is fed with bytes."""
 
@@ -75,7 +99,7 @@ def measure(file: BinaryIO) -> tuple[int, int, str]:
     return size, ends + (last != b"\n"), digest.hexdigest()
 
 
-def lines(file: BinaryIO, limit_bytes: int, digest: Digest) -> Iterator[bytes]:
+def lines(file: IO[bytes], limit_bytes: int, digest: Digest) -> Iterator[bytes]:
     """Cut the rest of a file into lines, ends included; ``digest`` sees every byte.
 
     Of a line of more than ``limit_bytes`` (a CRLF not counted) only the first

@@ -27,7 +27,7 @@ FIELDS = frozenset(
         *("prompt", "completion", "reference"),
     }
 )
-_STATUSES = ("ok", "generation_error", "api_error")
+STATUSES = ("ok", "generation_error", "api_error")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9]|60)"
     r"(?:\.[0-9]{1,9})?Z"
@@ -112,8 +112,8 @@ def parse_row(line: bytes, day: date, slice_field: str) -> Row:
 
 def _row(fields: dict[str, Any], day: date, slice_field: str, unknown: tuple[str, ...]) -> Row:
     status = _text(fields, "status")
-    if status not in _STATUSES:
-        raise BadRow(f"has a status that is not one of {', '.join(_STATUSES)}")
+    if status not in STATUSES:
+        raise BadRow(f"has a status that is not one of {', '.join(STATUSES)}")
     ok = status == "ok"
     return Row(
         id=_identifier(fields),

@@ -1,274 +1,301 @@
-"""Request logs: JSON lines, one file an hour, under ``<path>/<day>/<HH>.jsonl``.
+"""Request logs: one file an hour, under ``<path>/<day>/<HH>.<format>``, in a folder or on S3.
 
-A file is read as a stream of bounded lines. The writer closes a day with ``_complete.json``::
+The format is JSON lines (``jsonl``, ``jsonl.gz``, ``jsonl.zst``) or ``parquet``; an hour may have
+several files. The writer closes a day with ``_complete.json``::
 
     {"files": {"00.jsonl": {"size_bytes": 1234, "sha256": "..."}, ...}}
 
-An hour is covered if its file is there and whole: each line is JSON text, the last one is not
-cut off, and the file is the one that the manifest records. Of a file that differs from its
-manifest no row is believed; of a file that is cut off, the whole rows are. A writer leaves an
-empty file for an hour without requests, or an empty ``files`` for a day without any.
+An hour is covered if its files are there and whole: each is the one that the manifest records,
+each line is JSON text, and nothing is cut off. Of a file that differs from its manifest no row
+is believed; of a file that is cut off, the whole rows are. A writer leaves an empty file for an
+hour without requests, or an empty ``files`` for a day without any.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from pydantic import ValidationError
 
-from upkeep.errors import ConfigError, SourceError, shown
-from upkeep.records import Quarantined
-from upkeep.sources import Collected, Quarantine
-from upkeep.sources.log_day import DayTotals, Reading
+from upkeep.errors import SourceError, shown
+from upkeep.sources import Asked, Collected, log_aside
+from upkeep.sources.log_aside import Aside, Notes, named_few
+from upkeep.sources.log_codec import MAGIC_BYTES, wrong_format
+from upkeep.sources.log_day import LogDay
 from upkeep.sources.log_file import (
+    MANIFEST,
     MANIFEST_BYTES,
+    HourFile,
     Manifest,
-    lines,
+    hour_files,
     measure,
     open_regular,
     parse_manifest,
 )
-from upkeep.sources.log_row import BadRow, parse_row, printable
-from upkeep.spec import ModelSpec, RequestLogSource
+from upkeep.sources.log_json import JsonLines
+from upkeep.sources.log_objects import Place, place
+from upkeep.sources.log_parquet import ParquetFile
+from upkeep.sources.log_row import BadRow, printable
+from upkeep.sources.log_table import LogTable
+from upkeep.spec_sources import RequestLogSource
 
-MANIFEST = "_complete.json"
-KEPT_BYTES = 4 * 2**20  # of one file, for the quarantine
-MAX_NAMED_LINES = 5
-MAX_NAMED_FILES = 3
-_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_HOUR_FILES = tuple(f"{hour:02d}.jsonl" for hour in range(24))
+CONFLICT = "has the request_id of a different request"
+GROWING = "is still growing"
 
 
-def collect(spec: ModelSpec, day: date, quarantine: Quarantine) -> Collected:
+def collect(sources: Sequence[RequestLogSource], asked: Asked) -> Collected:
     """Read all request logs of a model's UTC day; see :func:`upkeep.sources.collect`."""
-    folders = [_folder(spec, number) / day.isoformat() for number in range(len(spec.sources))]
-    reading, totals = _read(spec, day, folders, frozenset())
-    if totals.conflicts:  # which of two came first must not matter: neither is counted
-        reading, totals = _read(spec, day, folders, frozenset(totals.conflicts))
-    for aside in reading.aside:
-        quarantine(aside.what, bytes(aside.data), aside.reason)
-    return Collected(totals.metrics(spec, day, reading.facts()), totals.samples())
+    places = [place(source, asked.spec.name, asked.credentials) for source in sources]
+    with TemporaryDirectory(prefix="upkeep-log-") as folder, LogTable(Path(folder)) as table:
+        reading = _DayReading(asked.day, table)
+        covered = [
+            _PlaceReader(source, where, f"source {n}: " if len(places) > 1 else "", reading).read()
+            for n, (source, where) in enumerate(zip(sources, places, strict=True), start=1)
+        ]
+        day = LogDay(table, reading.dedupe())
+        samples = day.samples()
+        read = " + ".join(f"request_log:{source.path}" for source in sources)
+        facts = reading.notes.facts(covered)
+        metrics = day.metrics(asked.spec, read, asked.day, facts, len(samples))
+        reading.check_unchanged()
+    for aside in reading.notes.asides:
+        asked.quarantine(aside.what, bytes(aside.data), aside.reason)
+    return Collected(metrics, samples)
 
 
-def _folder(spec: ModelSpec, number: int) -> Path:
-    """The source's folder, with each ``${VAR}`` of its path taken from the environment."""
-    path, where = spec.sources[number].path, f"{spec.name}: sources[{number}].path"
-    if "://" in path:
-        raise ConfigError(where, path, "only local folders are read", "give a folder")
-
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
-        if not found:
-            raise ConfigError(where, path, f"{match[1]} is not set", f"export {match[1]}")
-        return found
-
-    return Path(_VARIABLE.sub(value, path))
-
-
-@dataclass
-class _Aside:
-    """What is set aside for one reason: whole files (no line numbers) or lines of a file."""
-
-    file: str
-    reason: str
-    rows: int = 0
-    lines: list[int] = field(default_factory=list)
-    data: bytearray = field(default_factory=bytearray)
-
-    @property
-    def what(self) -> str:
-        if not self.lines:
-            return self.file
-        numbers = ", ".join(map(str, self.lines))
-        more = f" and {self.rows - len(self.lines)} more" if self.rows > len(self.lines) else ""
-        return f"{self.file} {'line' if self.rows == 1 else 'lines'} {numbers}{more}"
-
-    def add_line(self, number: int, raw: bytes, room: int) -> None:
-        self.rows += 1
-        if len(self.lines) < MAX_NAMED_LINES:
-            self.lines.append(number)
-        self.data += raw[: max(room, 0)]
+def probe(source: RequestLogSource, asked: Asked) -> str:
+    """Where the logs lie, and how many days are there."""
+    found = place(source, asked.spec.name, asked.credentials)
+    days = found.days()
+    return f"{found.where}: {len(days)} days" + (f", {days[0]} to {days[-1]}" if days else "")
 
 
 @dataclass
-class _Reading:
-    """What reading the day's folders brings, beside the totals."""
+class _DayReading:
+    """All files of all places of one day."""
 
-    covered: list[list[bool]]
-    rows_read: int = 0
-    aside: list[_Aside] = field(default_factory=list)
-    flags: list[str] = field(default_factory=list)
+    day: date
+    table: LogTable
+    notes: Notes = field(default_factory=Notes)
+    files: list[JsonLines | ParquetFile] = field(default_factory=list)
+    _stamps: list[tuple[Place, str, str]] = field(default_factory=list)
 
-    def facts(self) -> Reading:
-        hours = tuple(all(source) for source in zip(*self.covered, strict=True))
-        whole = sum(sum(source) for source in self.covered)
-        return Reading(
-            covered=hours,
-            coverage=whole / (24 * len(self.covered)),
-            rows_read=self.rows_read,
-            quarantined=tuple(
-                Quarantined(what=a.what, reason=a.reason, rows=a.rows) for a in self.aside
-            ),
-            flags=tuple(self.flags),
-        )
+    def dedupe(self) -> int:
+        """Set aside the requests that claim one id; how many others were delivered again."""
+        duplicates, conflicts = self.table.dedupe()
+        for found in conflicts:  # which of two came first must not matter: neither is counted
+            file = self.files[found.file]
+            unit = "row" if isinstance(file, ParquetFile) else "line"
+            aside = Aside(file.name, CONFLICT, found.count, unit=unit)
+            aside.lines = list(found.lines[: log_aside.MAX_NAMED_LINES])
+            aside.data += file.raw_rows(found.lines)
+            self.notes.asides.append(aside)
+        return duplicates
+
+    def watch(self, where: Place, name: str, stamp: str) -> None:
+        """Remember a file that queries go back to until the day is done."""
+        self._stamps.append((where, name, stamp))
+
+    def check_unchanged(self) -> None:
+        """Raise SourceError if a file was changed since it was checked."""
+        for where, name, stamp in self._stamps:
+            if where.stamp(self.day, name) != stamp:
+                raise SourceError(_changed(where, self.day, name))
 
 
-def _read(
-    spec: ModelSpec, day: date, folders: list[Path], refused: frozenset[bytes]
-) -> tuple[_Reading, DayTotals]:
-    reading, totals = _Reading([]), DayTotals(refused)
-    for number, (source, folder) in enumerate(zip(spec.sources, folders, strict=True), start=1):
-        prefix = f"source {number}: " if len(folders) > 1 else ""
-        reader = _FolderReader(source, folder, day, prefix, reading, totals)
-        reading.covered.append(reader.read())
-    return reading, totals
+def _changed(where: Place, day: date, name: str) -> str:
+    return f"{where.where}/{day.isoformat()}/{name} changed while it was read"
 
 
-class _FolderReader:
-    """Reads one source's folder of one day into ``reading`` and ``totals``."""
+class _PlaceReader:
+    """Reads one source's folder of one day."""
 
     def __init__(
-        self,
-        source: RequestLogSource,
-        folder: Path,
-        day: date,
-        prefix: str,
-        reading: _Reading,
-        totals: DayTotals,
+        self, source: RequestLogSource, where: Place, prefix: str, reading: _DayReading
     ) -> None:
-        self._source, self._folder, self._day, self._prefix = source, folder, day, prefix
-        self._reading, self._totals = reading, totals
+        self._source, self._place, self._prefix, self._reading = source, where, prefix, reading
+        self._day, self._notes, self._table = reading.day, reading.notes, reading.table
+        self._usual = "jsonl"
 
     def read(self) -> list[bool]:
         """Which of the 24 hours are covered."""
-        try:
-            names = {path.name for path in self._folder.iterdir()}
-        except (FileNotFoundError, NotADirectoryError):
+        names = self._place.names(self._day)
+        if names is None:
             self._set_aside(self._day.isoformat(), "no_source")
             return [False] * 24
-        except OSError as error:
-            raise SourceError(f"{self._folder} cannot be listed: {error.strerror}") from error
-        self._flag_others(names)
+        files = hour_files(names)
+        self._flag_others(names - {MANIFEST} - {file.name for file in files})
+        if files:
+            self._usual = Counter(file.format for file in files).most_common(1)[0][0]
         if MANIFEST in names:
-            return self._read_closed(names)
+            return self._read_closed(files)
         self._flag(f"the writer did not close the day: there is no {MANIFEST}")
-        if names.isdisjoint(_HOUR_FILES):
+        if not files:
             self._set_aside(self._day.isoformat(), "has no file of any hour")
             return [False] * 24
-        return [self._guarded(name, None) for name in _HOUR_FILES]
+        return [self._read_open_hour(hour, files) for hour in range(24)]
 
-    def _read_closed(self, names: set[str]) -> list[bool]:
+    def _read_closed(self, files: list[HourFile]) -> list[bool]:
         manifest = self._manifest()
         if manifest is None:
             return [False] * 24
-        if not manifest.files and names.isdisjoint(_HOUR_FILES):
+        if not manifest.files and not files:
             self._flag("no_traffic: the manifest says that nothing was requested")
             return [True] * 24
-        return [self._guarded(name, manifest) for name in _HOUR_FILES]
+        return [self._read_closed_hour(hour, files, manifest) for hour in range(24)]
+
+    def _read_closed_hour(self, hour: int, files: list[HourFile], manifest: Manifest) -> bool:
+        """Whether the manifest lists files of the hour and each of them is whole."""
+        listed = [file for file in hour_files(manifest.files) if file.hour == hour]
+        others = [file for file in files if file.hour == hour and file not in listed]
+        if not listed and not others:
+            self._missing(hour)
+        whole = [self._guarded(file, manifest) for file in listed]
+        for file in others:
+            self._guarded(file, manifest)
+        return bool(whole) and all(whole)
+
+    def _read_open_hour(self, hour: int, files: list[HourFile]) -> bool:
+        """Whether the hour has files and each of them is whole."""
+        found = [file for file in files if file.hour == hour]
+        if not found:
+            self._missing(hour)
+        whole = [self._guarded(file, None) for file in found]
+        return bool(whole) and all(whole)
+
+    def _missing(self, hour: int) -> None:
+        self._set_aside(f"{hour:02d}.{self._usual}", "is missing")
 
     def _manifest(self) -> Manifest | None:
         data = b""
         try:
-            with open_regular(self._folder / MANIFEST) as file:
+            with open_regular(self._fetch(MANIFEST)) as file:
                 data = file.read(MANIFEST_BYTES + 1)
             return parse_manifest(data)
         except (BadRow, OSError, ValidationError):
             self._set_aside(MANIFEST, "is not a manifest, so no file can be told whole", data)
             return None
 
-    def _guarded(self, name: str, manifest: Manifest | None) -> bool:
+    # ------------------------------------------------------------------ one file
+
+    def _guarded(self, file: HourFile, manifest: Manifest | None) -> bool:
+        """Read a file if it is there; whether it is whole."""
         try:
-            with open_regular(self._folder / name) as file:
-                return self._read_hour(name, file, manifest)
+            stamp = self._place.stamp(self._day, file.name)
+            return self._read_file(file, self._fetch_listed(file.name), stamp, manifest)
         except FileNotFoundError:
-            listed = manifest is not None and name in manifest.files
-            self._set_aside(name, "is missing" + (", its manifest lists it" if listed else ""))
+            listed = manifest is not None and file.name in manifest.files
+            self._set_aside(file.name, "is missing" + (", its manifest lists it" if listed else ""))
         except OSError as error:
-            self._set_aside(name, f"cannot be read ({error.strerror})")
+            self._set_aside(file.name, f"cannot be read ({error.strerror})")
         return False
 
-    def _read_hour(self, name: str, file: BinaryIO, manifest: Manifest | None) -> bool:
-        fault = self._unbelievable(name, file, manifest)
-        if fault is None:
-            entry = manifest.files[name] if manifest else None
-            return self._read_rows(name, file, entry.sha256 if entry else None)
-        reason, rows = fault
-        self._reading.rows_read += rows
-        file.seek(0)
-        self._set_aside(name, reason, file.read(KEPT_BYTES), rows)
-        return False
+    def _fetch_listed(self, name: str) -> Path:
+        """Fetch a file; if it is gone, list once more: it may have been replaced just now."""
+        try:
+            return self._fetch(name)
+        except FileNotFoundError:
+            if name not in (self._place.names(self._day) or ()):
+                raise
+            return self._fetch(name)
+
+    def _fetch(self, name: str) -> Path:
+        """The file, or a copy under a number: a key is never made a path."""
+        to = self._table.folder / f"fetched-{len(self._reading.files)}"
+        return self._place.fetch(self._day, name, to)
+
+    def _read_file(self, file: HourFile, path: Path, stamp: str, manifest: Manifest | None) -> bool:
+        with open_regular(path) as opened:
+            fault = self._unbelievable(file, opened, manifest)
+            if fault is not None:
+                reason, rows = fault
+                self._notes.rows_read += rows
+                opened.seek(0)
+                self._set_aside(file.name, reason, opened.read(log_aside.KEPT_BYTES), rows)
+                return False
+        return self._read_rows(file, path, stamp, manifest)
 
     def _unbelievable(
-        self, name: str, file: BinaryIO, manifest: Manifest | None
+        self, file: HourFile, opened: BinaryIO, manifest: Manifest | None
     ) -> tuple[str, int] | None:
-        """Why no row of the file may be believed, and how many lines it has; None if they may."""
-        if file.read(2) in _UTF16_BOMS:
-            return "is UTF-16, not UTF-8", 0
-        file.seek(0)
-        if manifest is None:
-            empty = os.fstat(file.fileno()).st_size == 0
-            return ("is empty", 0) if empty else None
-        size, count, sha256 = measure(file)
-        file.seek(0)
-        entry = manifest.files.get(name)
-        if entry is None:
-            return "is not in its manifest", count
-        if size < entry.size_bytes:
-            return f"is cut off ({size} of {entry.size_bytes} bytes)", count
-        return None if sha256 == entry.sha256 else ("differs from its manifest", count)
+        """Why no row of the file may be believed, and how many lines it has; None if they may.
 
-    def _read_rows(self, name: str, file: BinaryIO, sha256: str | None) -> bool:
-        """Add the file's rows up; whether each of its lines is JSON text and none is cut off."""
-        limit, digest = self._source.max_line_bytes, hashlib.sha256()
-        whole, room, asides = True, KEPT_BYTES, dict[str, _Aside]()
-        for number, raw in enumerate(lines(file, limit, digest), start=1):
-            line = raw.removeprefix(_BOM) if number == 1 else raw
-            if not line.strip():
-                continue
-            self._reading.rows_read += 1
-            try:
-                self._add(line)
-            except BadRow as bad:
-                self._totals.note_unknown(bad.unknown)
-                aside = asides.setdefault(bad.reason, _Aside(self._prefix + name, bad.reason))
-                aside.add_line(number, raw, room)
-                room -= len(raw)
-                whole = whole and bad.parses
-        if sha256 not in (None, digest.hexdigest()):
-            raise SourceError(f"{self._folder / name} changed while it was read")
-        self._reading.aside += asides.values()
+        Lines are counted of plain JSON lines only: what is damaged cannot be decompressed.
+        """
+        plain = file.format == "jsonl"
+        head = opened.read(MAGIC_BYTES)
+        if plain and head.startswith(_UTF16_BOMS):
+            return "is UTF-16, not UTF-8", 0
+        size = os.fstat(opened.fileno()).st_size
+        if manifest is not None:
+            opened.seek(0)
+            count, sha256 = 0, ""
+            if plain:
+                size, count, sha256 = measure(opened)
+            else:
+                sha256 = hashlib.file_digest(opened, "sha256").hexdigest()  # type: ignore[arg-type]
+            fault = _differs(file, size, sha256, manifest)
+            if fault is not None:
+                return fault, count
+        if not size:
+            return None if plain and manifest is not None else ("is empty", 0)
+        wrong = wrong_format(file.format, head)
+        return (wrong, 0) if wrong else None
+
+    def _read_rows(self, file: HourFile, path: Path, stamp: str, manifest: Manifest | None) -> bool:
+        """Add the file's rows up; whether it is whole."""
+        number, name = len(self._reading.files), self._prefix + file.name
+        asides = len(self._notes.asides)
+        sha256: str | None = None
+        if file.format == "parquet":
+            linked = self._table.folder / f"{number}.parquet"
+            parquet = ParquetFile(path, name, number, self._day, self._source, linked)
+            self._reading.files.append(parquet)
+            whole = parquet.read(self._table, self._notes, closed=manifest is not None)
+        else:
+            lines = JsonLines(path, name, number, file.format, self._day, self._source)
+            self._reading.files.append(lines)
+            whole, sha256 = lines.read(self._table, self._notes)
+        if manifest is not None:
+            expected = manifest.files[file.name].sha256
+            if file.format == "jsonl" and sha256 != expected:
+                raise SourceError(_changed(self._place, self._day, file.name))
+            if path.parent != self._table.folder:  # no copy of ours
+                self._reading.watch(self._place, file.name, stamp)
+        elif self._place.stamp(self._day, file.name) != stamp:
+            del self._notes.asides[asides:]
+            self._table.forget(number)
+            self._set_aside(file.name, GROWING)
+            return False
         return whole
 
-    def _add(self, line: bytes) -> None:
-        limit = self._source.max_line_bytes
-        if len(line.rstrip(b"\r\n")) > limit:
-            raise BadRow(f"is longer than {limit} bytes", parses=False)
-        try:
-            row = parse_row(line, self._day, self._source.slice_field)
-        except BadRow as bad:
-            cut_off = not bad.parses and not line.endswith(b"\n")
-            raise (BadRow("is cut off", parses=False) if cut_off else bad) from None
-        self._totals.add(row)
-
     def _set_aside(self, name: str, reason: str, data: bytes = b"", rows: int = 0) -> None:
-        aside = _Aside(self._prefix + name, reason, rows, data=bytearray(data))
-        self._reading.aside.append(aside)
+        aside = Aside(self._prefix + name, reason, rows, data=bytearray(data))
+        self._notes.asides.append(aside)
 
     def _flag(self, words: str) -> None:
-        self._reading.flags.append(self._prefix + words)
+        self._notes.flags.append(self._prefix + words)
 
     def _flag_others(self, names: set[str]) -> None:
-        others = sorted(names - {MANIFEST} - set(_HOUR_FILES))
-        if others:
-            named = ", ".join(shown(printable(name)) for name in others[:MAX_NAMED_FILES])
-            more = f" and {len(others) - MAX_NAMED_FILES} more"
-            more = more if len(others) > MAX_NAMED_FILES else ""
-            self._flag(f"files that are no hour's were not read: {named}{more}")
+        if names:
+            named = named_few([shown(printable(name)) for name in sorted(names)])
+            self._flag(f"files that are no hour's were not read: {named}")
+
+
+def _differs(file: HourFile, size: int, sha256: str, manifest: Manifest) -> str | None:
+    """How the file differs from what its writer recorded."""
+    entry = manifest.files.get(file.name)
+    if entry is None:
+        return "is not in its manifest"
+    if size < entry.size_bytes:
+        return f"is cut off ({size} of {entry.size_bytes} bytes)"
+    return None if sha256 == entry.sha256 else "differs from its manifest"

@@ -15,10 +15,9 @@ import pytest
 from examples.docs_assistant import corpus, serve, traffic
 from examples.docs_assistant.corpus import PRODUCTION_CODE, PRODUCTION_PROSE, Corpus
 from examples.docs_assistant.serve import serve_days
-from tests.fakes.request_logs import log_spec
+from tests.fakes.request_logs import log_spec, read_logs
 from tests.fakes.tiny_model import tiny_llama
 from upkeep.runtime import Generation, load
-from upkeep.sources import collect
 
 CORPUS = Corpus(
     training=(),
@@ -69,7 +68,7 @@ def collected(out: Path, number: int) -> tuple[Any, list[tuple[str, str]]]:
         update={"sources": (spec.sources[0].model_copy(update={"slice_field": "client"}),)}
     )
     day = traffic.day_date(number)
-    found = collect(spec, day, lambda name, _, reason: aside.append((name, reason)))
+    found = read_logs(spec, day, lambda name, _, reason: aside.append((name, reason)))
     return found, aside
 
 

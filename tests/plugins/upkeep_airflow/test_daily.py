@@ -238,4 +238,5 @@ def test_observing_and_evaluating_call_their_step(fake: FakeCycle) -> None:
     """One step, one model, one day."""
     daily.observe(_shard("a"))
     daily.evaluate(_shard("a"))
-    assert fake.calls() == [["observe", "a", "2026-03-14"], ["evaluate", "a", "2026-03-14"]]
+    steps = ["observe", "look_back", "evaluate"]
+    assert fake.calls() == [[step, "a", "2026-03-14"] for step in steps]

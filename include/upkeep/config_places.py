@@ -1,0 +1,73 @@
+"""Where a model's file may point to: folders inside their root, buckets, allowed hosts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from upkeep.config_fields import place
+from upkeep.errors import ConfigError
+from upkeep.spec import ModelSpec
+from upkeep.urls import url_fault
+from upkeep.yaml_strict import Node
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[\w!*'().=-]+)*")
+
+
+def check_sources(root: Node, spec: ModelSpec, environ: Mapping[str, str]) -> Iterator[ConfigError]:
+    """Places are allowed ones: folders inside their root, buckets, URLs of allowed hosts."""
+    for index, source in enumerate(spec.sources):
+        for name, fault_of in PLACES.items():
+            value = getattr(source, name, None)
+            fault = fault_of(value, environ) if value else None
+            if fault:
+                yield ConfigError(place(root, ("sources", index, name)), value, *fault)
+
+
+def _path_fault(path: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    names = _VARIABLE.findall(path)
+    unset = [name for name in names if not environ.get(name)]
+    if _SCHEME.match(path):
+        fix = "write a folder such as ${UPKEEP_LOGS}/name, or s3://bucket/prefix"
+        return "names a scheme that is not read, or no bucket", fix
+    if unset:
+        return f"${{{unset[0]}}} is not set", f"set {unset[0]} in the environment, or correct it"
+    if "$" in _VARIABLE.sub("", path):
+        return "holds a $ that is no ${NAME}", "write ${NAME}"
+    full = _VARIABLE.sub(lambda m: environ[m.group(1)], path)
+    if ".." in Path(full).parts:
+        return "leads out of its folder (..)", "write the path without .."
+    if not full.startswith("/"):
+        return "is not absolute", "start it with / or ${UPKEEP_LOGS}"
+    return _outside(path, full, environ)
+
+
+def _outside(path: str, full: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """A fault if the path, links followed, leaves the root that the deployment allows."""
+    first = _VARIABLE.match(path)
+    allowed = environ.get(first.group(1) if first else "UPKEEP_LOGS", "")
+    try:
+        os.stat(full)  # noqa: PTH116 - Path.exists hides what is wrong
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "is a loop of symbolic links", "mend the link"
+    real = Path(os.path.realpath(full))
+    if allowed and not real.is_relative_to(os.path.realpath(allowed)):
+        return f"lies outside {allowed}", "write a folder inside it"
+    return None
+
+
+def _bucket_or_folder(path: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    return None if _BUCKET.fullmatch(path) else _path_fault(path, environ)
+
+
+PLACES: Mapping[str, Callable[[str, Mapping[str, str]], tuple[str, str] | None]] = {
+    "path": _bucket_or_folder,
+    "url": url_fault,
+    "endpoint": url_fault,
+}
