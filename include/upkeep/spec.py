@@ -38,15 +38,15 @@ class Trust(Part):
     """When a day's data may be believed.
 
     ``agreement`` is how far the counts of two kinds of sources may differ, as a share of the
-    larger, ``agreement_times`` how far their quantiles may; for ``late_days`` days after a day
-    its data is looked at again.
+    larger, ``agreement_times`` how far their quantiles may: two values of one bucket that grows
+    2.5 times are 60 % apart. For ``late_days`` days after a day its data is looked at again.
     """
 
     min_coverage: OpenShare = 0.9
     max_bad_share: OpenShare = 0.05
     min_requests: Annotated[int, Field(ge=1)] = 20
     agreement: OpenShare = 0.05
-    agreement_times: OpenShare = 0.25
+    agreement_times: OpenShare = 0.6
     late_days: Annotated[int, Field(ge=0, le=31)] = 3
 
 

@@ -24,7 +24,7 @@ from upkeep.sources.azure_day import REQUESTS
 from upkeep.sources.google_day import RESPONSES, VERTEX
 from upkeep.sources.points import DAY_S, HOUR_S
 
-GOOGLE_SCALE_US, GOOGLE_GROWTH, GOOGLE_FINITE = 1000.0, 1.5, 25
+GOOGLE_SCALE_US, GOOGLE_GROWTH, GOOGLE_FINITE = 1000.0, 1.25, 45
 GOOGLE_BOUNDS_MS = tuple(
     bound / 1000
     for bound in accumulate([GOOGLE_GROWTH] * GOOGLE_FINITE, float.__mul__, initial=GOOGLE_SCALE_US)
