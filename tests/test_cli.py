@@ -28,7 +28,7 @@ def places(
     monkeypatch: pytest.MonkeyPatch,
 ) -> FakeDeployment:
     """The command line over a fake deployment, its wide table not cut."""
-    monkeypatch.setattr(Deployment, "from_env", classmethod(lambda _cls: deployment))
+    monkeypatch.setattr(Deployment, "from_env", classmethod(lambda _cls, **_: deployment))
     monkeypatch.setenv("UPKEEP_STORE", deployment.store.root)
     monkeypatch.setenv("COLUMNS", "200")
     return deployment
@@ -181,7 +181,7 @@ def test_unsafe_files_are_refused_before_anything_is_kept(
 ) -> None:
     """E1: a pickle never becomes a champion."""
     empty = replace(places, fake_tracker=places.tracker())
-    monkeypatch.setattr(Deployment, "from_env", classmethod(lambda _cls: empty))
+    monkeypatch.setattr(Deployment, "from_env", classmethod(lambda _cls, **_: empty))
     monkeypatch.setattr(promotion, "champion", lambda *_: None)
     bad = tmp_path / "bad"
     bad.mkdir()

@@ -28,7 +28,7 @@ def logs(deployment: FakeDeployment) -> None:
 
 @pytest.fixture
 def here(deployment: FakeDeployment, monkeypatch: pytest.MonkeyPatch) -> FakeDeployment:
-    monkeypatch.setattr(Deployment, "from_env", classmethod(lambda _cls: deployment))
+    monkeypatch.setattr(Deployment, "from_env", classmethod(lambda _cls, **_: deployment))
     return deployment
 
 

@@ -25,6 +25,7 @@ from upkeep.candidate import (
     model_input,
     output_prefix,
 )
+from upkeep.credentials import Credentials
 from upkeep.deployment import Deployment
 from upkeep.errors import LeaseHeld, ParamError
 from upkeep.facts import champion_on, gather, serving_version
@@ -84,9 +85,9 @@ class Cycle:
         self.deployment, self.store = deployment, deployment.store
 
     @classmethod
-    def from_env(cls) -> Cycle:
+    def from_env(cls, credentials: Credentials | None = None) -> Cycle:
         """Read the deployment from the environment (see ``upkeep.deployment``)."""
-        return cls(Deployment.from_env())
+        return cls(Deployment.from_env(credentials=credentials))
 
     def fleet_names(self) -> tuple[str, ...]:
         """The names of the fleet's models, sorted."""

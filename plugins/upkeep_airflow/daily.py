@@ -27,10 +27,9 @@ UNFINISHED = ("queued", "running")
 def cycle() -> Cycle:
     """The cycle of this installation: from the environment, with Airflow's connections."""
     from upkeep.cycle import Cycle
-    from upkeep.deployment import Deployment
     from upkeep_airflow.connections import from_airflow
 
-    return Cycle(Deployment.from_env(credentials=from_airflow))
+    return Cycle.from_env(from_airflow)
 
 
 def open_day(dag_run: Any = None, ti: Any = None) -> PokeReturnValue:

@@ -60,7 +60,7 @@ class Cycle:
         self.folder = folder
 
     @classmethod
-    def from_env(cls) -> Cycle:
+    def from_env(cls, credentials: object = None) -> Cycle:
         """Read ``UPKEEP_FAKE``."""
         return cls(Path(os.environ["UPKEEP_FAKE"]))
 
