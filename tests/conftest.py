@@ -14,6 +14,12 @@ settings.register_profile("upkeep", deadline=None, suppress_health_check=[Health
 settings.load_profile("upkeep")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with real servers first: the longest are not left to one worker at the end."""
+    long = {item.path for item in items if item.get_closest_marker("stack")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture
 def deployment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDeployment:
     """A fleet of one model with its first champion."""
