@@ -15,9 +15,16 @@ settings.load_profile("upkeep")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with real servers first: the longest are not left to one worker at the end."""
-    long = {item.path for item in items if item.get_closest_marker("stack")}
-    items.sort(key=lambda item: item.path not in long)
+    """Files with real servers, which mostly wait, are spread evenly among those that compute.
+
+    Two of them at once on two cores take longer than one after the other.
+    """
+    waits = {item.path for item in items if item.get_closest_marker("stack")}
+    files = list(dict.fromkeys(item.path for item in items))
+    place = {path: n / len(waits) for n, path in enumerate(f for f in files if f in waits)}
+    others = [f for f in files if f not in waits]
+    place |= {path: (n + 0.5) / len(others) for n, path in enumerate(others)}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture
