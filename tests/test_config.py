@@ -257,6 +257,27 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "tiny.yaml:4:sources[0].region",
         ("must be of the form",),
     ),
+    "C1-prometheus-that-asks-for-nothing": (
+        changed(
+            f"kind: request_log\n    path: {PATH}",
+            "kind: prometheus\n    url: http://127.0.0.1:9090",
+        ),
+        "tiny.yaml:3:sources[0]",
+        ("asks for nothing", "add queries: [vllm]"),
+    ),
+    "C1-source-named-twice": (
+        changed(
+            f"  - kind: request_log\n    path: {PATH}\n",
+            f"  - kind: request_log\n    path: {PATH}\n" * 2,
+        ),
+        "tiny.yaml:5:sources[1]",
+        ("named twice", "remove one of them"),
+    ),
+    "C6-machines-without-a-price": (
+        changed("usd_per_hour: 1.20}", "usd_per_1k_tokens_in: 1.0, machines: 2}"),
+        "tiny.yaml:7:prices[1]",
+        ("has machines and no price of them", "add usd_per_hour:"),
+    ),
     "C6-price-of-nothing": (
         changed(", usd_per_hour: 1.20}", "}"),
         "tiny.yaml:7:prices[1]",

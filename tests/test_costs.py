@@ -50,13 +50,15 @@ def day_of(day: date = DAY, **fields: Any) -> DailyMetrics:
         ({"usd_per_1k_tokens_in": 0.0}, (None, 4000, None), 0.0),
         ({"usd_per_1k_tokens_in": 0.0}, (None, None, None), None),
         ({}, (1800.0, 4000, 2000), None),
+        ({"usd_per_hour": 2.0, "machines": 3}, (None, None, None), 144.0),
+        ({"usd_per_hour": 2.0, "machines": 1}, (999_999.0, None, None), 48.0),
     ],
 )
 def test_each_rate_needs_its_quantity(
     rates: dict[str, float], quantities: tuple[Any, Any, Any], usd: float | None
 ) -> None:
     """By the busy hour, by kind of token, or both; an unknown quantity is an unknown cost."""
-    found = cost_usd(price(**rates), *quantities)
+    found = cost_usd(price(**rates), 24, *quantities)
     assert found == (None if usd is None else pytest.approx(usd))
 
 
@@ -72,7 +74,7 @@ def test_a_cost_is_never_known_by_leaving_something_out(
     names = ("usd_per_hour", "usd_per_1k_tokens_in", "usd_per_1k_tokens_out")
     paid = [q for r, q in zip(rates, quantities, strict=True) if r is not None]
     known = bool(paid) and None not in paid
-    found = cost_usd(price(**dict(zip(names, rates, strict=True))), *quantities)
+    found = cost_usd(price(**dict(zip(names, rates, strict=True))), 24, *quantities)
     assert (found is not None) is known
     assert found is None or found >= 0
 
@@ -121,3 +123,22 @@ def test_hours_are_priced_as_the_day_is() -> None:
     found = priced(log_spec("unused"), day_of(busy_s=1800.0, hours=hours))
     assert [h.cost_usd for h in found.hours] == [0.5, 0.0, None]
     assert found.cost_usd == 0.5
+
+
+def test_machines_are_paid_by_the_clock_each_hour() -> None:
+    """A server that answers several requests at once costs the same, busy or not."""
+    spec = log_spec("logs", prices=[{"since": SINCE, "usd_per_hour": 2.0, "machines": 2}])
+    hours = tuple(HourMetrics(hour=n, covered=True, busy_s=9_000.0) for n in range(24))
+    day = priced(spec, day_of(busy_s=216_000.0, hours=hours))
+    assert day.cost_usd == 96.0
+    assert [hour.cost_usd for hour in day.hours] == [4.0] * 24
+    assert day.flags == ()
+
+
+def test_more_busy_hours_than_a_day_has_are_flagged() -> None:
+    """Ten requests at once for a whole day are not ten machines: the flag says what to do."""
+    spec = log_spec("logs", prices=[{"since": SINCE, "usd_per_hour": 2.0}])
+    [flag] = priced(spec, day_of(busy_s=864_000.0)).flags
+    assert flag.startswith("240.0 busy hours in a day of 24")
+    assert "machines:" in flag
+    assert priced(spec, day_of(busy_s=86_400.0)).flags == ()

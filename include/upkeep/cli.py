@@ -100,7 +100,7 @@ def collect(
     as_json: AsJson = False,
 ) -> None:
     """Show what production did on a day, and what was not collected; writes nothing."""
-    from upkeep.looking import collect_day, day_rows, hour_rows, not_collected
+    from upkeep.looking import collect_day, day_rows, disagreement, hour_rows, not_collected
 
     metrics = collect_day(model, _day(day))
     if as_json:
@@ -114,6 +114,8 @@ def collect(
         _say(f"rejected: {rejected.what}: {rejected.reason}")
     for aside in metrics.quarantined:
         _say(f"set aside: {aside.what} {aside.reason}")
+    for found in metrics.disagreements:
+        _say(disagreement(found))
     for flag in metrics.flags:
         _say(f"odd: {flag}")
 

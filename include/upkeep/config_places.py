@@ -11,6 +11,7 @@ from pathlib import Path
 from upkeep.config_fields import place
 from upkeep.errors import ConfigError
 from upkeep.spec import ModelSpec
+from upkeep.spec_sources import PrometheusSource
 from upkeep.urls import url_fault
 from upkeep.yaml_strict import Node
 
@@ -20,13 +21,19 @@ _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[\w!*'().=-]+)*"
 
 
 def check_sources(root: Node, spec: ModelSpec, environ: Mapping[str, str]) -> Iterator[ConfigError]:
-    """Places are allowed ones: folders inside their root, buckets, URLs of allowed hosts."""
+    """Places are allowed ones, each named once, and something is asked for there."""
     for index, source in enumerate(spec.sources):
+        where = place(root, ("sources", index))
+        if source in spec.sources[:index]:
+            rule = "is a source that is named twice: it would be counted twice"
+            yield ConfigError(where, source.kind, rule, "remove one of them")
         for name, fault_of in PLACES.items():
             value = getattr(source, name, None)
             fault = fault_of(value, environ) if value else None
             if fault:
                 yield ConfigError(place(root, ("sources", index, name)), value, *fault)
+        if isinstance(source, PrometheusSource) and not (source.queries or source.metrics):
+            yield ConfigError(where, source.kind, "asks for nothing", "add queries: [vllm]")
 
 
 def _path_fault(path: str, environ: Mapping[str, str]) -> tuple[str, str] | None:

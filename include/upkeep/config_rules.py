@@ -106,9 +106,12 @@ def check_prices(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[
     """Prices stand in the order of their days, one a day, and each prices something."""
     for index, price in enumerate(spec.prices):
         rates = (price.usd_per_hour, price.usd_per_1k_tokens_in, price.usd_per_1k_tokens_out)
+        where = place(root, ("prices", index))
         if rates == (None, None, None):
-            where = place(root, ("prices", index))
             yield ConfigError(where, str(price.since), "prices nothing", "add usd_per_hour:")
+        if price.machines and price.usd_per_hour is None:
+            rule, fix = "has machines and no price of them", "add usd_per_hour:"
+            yield ConfigError(where, price.machines, rule, fix)
     for index, (earlier, later) in enumerate(pairwise(spec.prices), start=1):
         if later.since <= earlier.since:
             rule = f"is not after the price before it ({earlier.since})"

@@ -11,7 +11,7 @@ from typing import Any
 from upkeep import sources
 from upkeep.config import Fleet, load_fleet
 from upkeep.errors import ParamError
-from upkeep.records import DailyMetrics, Gauge, Quantiles
+from upkeep.records import DailyMetrics, Disagreement, Gauge, Quantiles
 from upkeep.spec import ModelSpec
 
 COUNTS = ("requests", "generation_errors", "api_errors", "tokens_in", "tokens_out")
@@ -55,9 +55,12 @@ def _asked(spec: ModelSpec, day: date) -> sources.Asked:
 
 def day_rows(metrics: DailyMetrics) -> list[dict[str, Any]]:
     """One row a measure that was collected: its name and its value, or its quantiles."""
-    rows: list[dict[str, Any]] = [{"measure": "coverage", "value": metrics.coverage}]
+    rows: list[dict[str, Any]] = [
+        {"measure": "coverage", "value": _number(metrics.coverage)},
+        {"measure": "read, set aside", "value": f"{metrics.rows_read}, {metrics.rows_quarantined}"},
+    ]
     rows += [{"measure": name, "value": _value(metrics, name)} for name in (*COUNTS, *NUMBERS)]
-    rows.append({"measure": "error_rate", "value": metrics.error_rate})
+    rows.append({"measure": "error_rate", "value": _number(metrics.error_rate)})
     for name in ("latency_ms", "ttft_ms"):
         rows.append({"measure": name, "value": _quantiles(getattr(metrics, name))})
     for name in type(metrics.utilisation).model_fields:
@@ -78,17 +81,29 @@ def hour_rows(metrics: DailyMetrics) -> list[dict[str, Any]]:
             "covered": hour.covered,
             "requests": hour.requests,
             "errors": hour.errors,
-            "latency_p95_ms": hour.latency_ms.p95 if hour.latency_ms else None,
-            "ttft_p95_ms": hour.ttft_ms.p95 if hour.ttft_ms else None,
-            "cost_usd": hour.cost_usd,
+            "latency_p95_ms": _number(hour.latency_ms.p95 if hour.latency_ms else None),
+            "ttft_p95_ms": _number(hour.ttft_ms.p95 if hour.ttft_ms else None),
+            "cost_usd": _number(hour.cost_usd),
         }
         for hour in metrics.hours
     ]
 
 
-def _value(metrics: DailyMetrics, name: str) -> float | None:
-    value: float | None = getattr(metrics, name)
-    return value
+def disagreement(found: Disagreement) -> str:
+    """Two sources that say different things, in one line."""
+    one, other = f"{found.value:.6g}", f"{found.other_value:.6g}"
+    return f"disagreement: {found.measure}: {found.source} {one}, {found.other_source} {other}"
+
+
+def _value(metrics: DailyMetrics, name: str) -> str | None:
+    return _number(getattr(metrics, name))
+
+
+def _number(value: float | None) -> str | None:
+    """Counts in full, everything else in four figures."""
+    if value is None or isinstance(value, int):
+        return None if value is None else str(value)
+    return f"{value:.4g}"
 
 
 def _quantiles(found: Quantiles | None) -> str | None:

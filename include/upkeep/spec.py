@@ -26,10 +26,15 @@ from upkeep.spec_sources import Source
 
 
 class Price(Part):
-    """What serving costs from a day on: by the busy hour, by 1,000 tokens, or both."""
+    """What serving costs from a day on: by the hour, by 1,000 tokens, or both.
+
+    Without ``machines`` an hour is a busy one, of a server that answers one request at a time
+    (decision 4). With it, so many machines are paid by the clock, busy or not.
+    """
 
     since: date = Field(strict=False)
     usd_per_hour: Annotated[float, Field(gt=0.0, le=10_000.0)] | None = None
+    machines: Annotated[int, Field(ge=1, le=100_000)] | None = None
     usd_per_1k_tokens_in: Annotated[float, Field(ge=0.0, le=1_000.0)] | None = None
     usd_per_1k_tokens_out: Annotated[float, Field(ge=0.0, le=1_000.0)] | None = None
 

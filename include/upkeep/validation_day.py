@@ -86,6 +86,7 @@ class Day:
             "error_rate": finite(m.error_rate),
             "error_rate_is_percent": float(self.error_rate_is_percent),
             "latency_p95_ms": finite(WATCHED["latency_p95_ms"](m)),
+            "first_token_late": float(_first_token_late(m)),
             "flags": len(m.flags),
             "series_rejected": len(m.rejected),
             "disagreements": len(m.disagreements),
@@ -232,3 +233,12 @@ def _hour_row(hour: HourMetrics) -> Row:
 
 
 HOUR_COLUMNS = tuple(_hour_row(HourMetrics(hour=0, covered=False)))
+
+
+def _first_token_late(metrics: DailyMetrics) -> bool:
+    """Whether the median first token comes after the median end: one is in another unit.
+
+    Medians of coarse buckets may change places, so that twice as late is late.
+    """
+    latency, first = metrics.latency_ms, metrics.ttft_ms
+    return latency is not None and first is not None and first.p50 > 2 * latency.p50

@@ -158,7 +158,8 @@ class Words:
         observed = f"latency p95 {seen}, error rate {'unknown' if rate is None else f'{rate:.4f}'}"
         contradicts = m.requests and (p95 is None or rate is None)
         lead = f"inconsistent: {m.requests} requests, but " if contradicts else ""
-        return observed, lead + observed
+        late = "; the first token comes later than the end" if row["first_token_late"] else ""
+        return observed, lead + observed + late
 
     def _unit_suspect(self) -> Said:
         ratios = {

@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("prompt", "completion", "reference")),
     ]
 )
-REQUIRED = frozenset(SCHEMA.names) - {"client", "prompt", "completion", "reference"}
+REQUIRED = frozenset(SCHEMA.names) - {"client", "ttft_ms", "prompt", "completion", "reference"}
 
 
 def read_logs(spec: ModelSpec, day: date, aside: Quarantine = lambda *_: None) -> Collected:

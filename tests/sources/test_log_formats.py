@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -195,3 +196,52 @@ def test_b2_a_flipped_byte_gives_the_same_day_or_says_so(
         if numbers(found.metrics) != numbers(whole.metrics) or found.samples != whole.samples:
             assert found.metrics.coverage < 1.0
             assert found.metrics.quarantined
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_log_without_first_tokens_says_so_and_is_read(tmp_path: Path, file_format: str) -> None:
+    """Who does not stream has none: not collected, and everything else is there."""
+    rows = [{k: v for k, v in row.items() if k != "ttft_ms"} for row in day_rows(DAY)]
+    write_day(tmp_path, DAY, rows=rows, file_format=file_format)
+    metrics = collected(tmp_path).metrics
+    assert (metrics.requests, metrics.rows_quarantined) == (72, 0)
+    assert metrics.ttft_ms is None
+    assert {hour.ttft_ms for hour in metrics.hours} == {None}
+    assert metrics.latency_ms is not None
+
+
+def test_first_tokens_of_some_requests_are_of_those(tmp_path: Path) -> None:
+    """Their mean and count are over the requests that have one."""
+    rows = day_rows(DAY)
+    for row in rows[::2]:
+        row["ttft_ms"] = None
+    write_day(tmp_path, DAY, rows=rows)
+    metrics = collected(tmp_path).metrics
+    assert metrics.ttft_ms is not None
+    assert metrics.ttft_ms.n == 36
+    assert metrics.ttft_ms.mean == pytest.approx(fmean(row["ttft_ms"] for row in rows[1::2]))
+
+
+def test_utc_may_be_written_as_an_offset_of_nothing(tmp_path: Path) -> None:
+    """``+00:00``, as Python writes it, is UTC; any other offset is not guessed at."""
+    rows = day_rows(DAY)
+    for row in rows:
+        row["time"] = row["time"].replace("Z", "+00:00")
+    rows[0]["time"] = rows[0]["time"].replace("+00:00", "+01:00")
+    write_day(tmp_path, DAY, rows=rows)
+    metrics = collected(tmp_path).metrics
+    assert (metrics.requests, metrics.rows_quarantined) == (71, 1)
+
+
+def test_an_hour_of_which_every_row_was_refused_is_unknown(tmp_path: Path) -> None:
+    """Its file is whole, and yet nothing is known of its requests: None, and never 0."""
+    rows = day_rows(DAY)
+    for row in rows:
+        if row["time"].startswith(f"{DAY}T05"):
+            row["status"] = "fine"
+    write_day(tmp_path, DAY, rows=rows)
+    refused, other = collected(tmp_path).metrics.hours[5:7]
+    assert (refused.covered, refused.requests, refused.tokens_in, refused.busy_s) == (
+        True, None, None, None,
+    )  # fmt: skip
+    assert other.requests == 3

@@ -582,3 +582,11 @@ def test_answers_stay_small(api: PrometheusApi, monkeypatch: pytest.MonkeyPatch)
             assert float(params["end"]) - float(params["start"]) <= 9 * STEP
             next(steps)
     assert next(steps) == 2 * 29
+
+
+def test_A11_events_are_whole_numbers(api: PrometheusApi) -> None:  # noqa: N802
+    """A share sold as a counter of requests stands still all day: found by its fractions."""
+    plant_requests(api, [(at, 2.5) for at, _ in rising()])
+    metrics = read(api)
+    assert metrics.requests is None
+    assert "2.5 is no whole number" in metrics.rejected[0].reason

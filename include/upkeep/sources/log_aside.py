@@ -42,13 +42,17 @@ class Aside:
 
 @dataclass(frozen=True)
 class Reading:
-    """How the rows were come by: what was read, what was set aside, which hours are whole."""
+    """How the rows were come by: what was read, what was set aside, which hours are whole.
+
+    ``hours_with_rows`` are those whose files hold rows, good or not.
+    """
 
     covered: tuple[bool, ...]
     coverage: float
     rows_read: int
     quarantined: tuple[Quarantined, ...]
     flags: tuple[str, ...]
+    hours_with_rows: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -56,6 +60,7 @@ class Notes:
     """What is noted while the day's folders are read."""
 
     rows_read: int = 0
+    hours_with_rows: set[int] = field(default_factory=set)
     asides: list[Aside] = field(default_factory=list)
     flags: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
@@ -76,6 +81,7 @@ class Notes:
                 Quarantined(what=a.what, reason=a.reason, rows=a.rows) for a in self.asides
             ),
             flags=(*self.flags, *self._more_flags()),
+            hours_with_rows=frozenset(self.hours_with_rows),
         )
 
     def _more_flags(self) -> Iterator[str]:

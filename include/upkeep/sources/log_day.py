@@ -35,7 +35,8 @@ SELECT hour, count(*),
     coalesce(sum((ttft_ms * {FIXED}.0::DOUBLE)::HUGEINT) FILTER (status = 'ok'), 0),
     coalesce(sum((latency_ms * {FIXED}.0::DOUBLE)::HUGEINT), 0),
     count(*) FILTER (prompt_chars > 0), coalesce(sum(prompt_chars), 0),
-    count(*) FILTER (prompt_chars > 0 AND status = 'ok')
+    count(*) FILTER (prompt_chars > 0 AND status = 'ok'),
+    count(ttft_ms) FILTER (status = 'ok')
 FROM requests GROUP BY hour ORDER BY hour
 """  # noqa: S608 - a number
 _QUANTILES = "quantile_cont({name}, [0.5, 0.9, 0.95, 0.99])"
@@ -61,6 +62,7 @@ class _Sums:
     prompts: int = 0
     prompt_chars: int = 0
     texts: int = 0
+    first_tokens: int = 0
 
     @property
     def errors(self) -> int:
@@ -124,8 +126,7 @@ class LogDay:
             known = self._traffic()
         latency, ttft = self._by_hour("latency_ms"), self._by_hour("ttft_ms")
         hours = (
-            self._hour(n, latency.get(n), ttft.get(n), covered=covered)
-            for n, covered in enumerate(reading.covered)
+            self._hour(n, reading, latency.get(n), ttft.get(n)) for n in range(len(reading.covered))
         )
         return DailyMetrics(
             model=spec.name,
@@ -150,18 +151,18 @@ class LogDay:
             "api_errors": day.api_errors,
             "tokens_in": day.tokens_in,
             "tokens_out": day.tokens_out,
-            "latency_ms": self._of_day("latency_ms", day.latency),
-            "ttft_ms": self._of_day("ttft_ms", day.ttft),
+            "latency_ms": self._of_day("latency_ms", day.latency, day.ok),
+            "ttft_ms": self._of_day("ttft_ms", day.ttft, day.first_tokens),
             "tokens_out_per_s": _ratio(day.tokens_out, day.latency / FIXED / 1000),
             "busy_s": day.busy_s,
             "prompt_chars_mean": _ratio(day.prompt_chars, day.prompts),
         }
 
-    def _of_day(self, name: str, total: int) -> Quantiles | None:
+    def _of_day(self, name: str, total: int, n: int) -> Quantiles | None:
         ((found,),) = self._table.execute(
             f"SELECT {_QUANTILES.format(name=name)} FROM requests WHERE status = 'ok'"  # noqa: S608
         )
-        return _quantiles(found, total, self._day.ok)
+        return _quantiles(found, total, n)
 
     def _by_hour(self, name: str) -> dict[int, Sequence[float]]:
         return dict(
@@ -174,14 +175,13 @@ class LogDay:
     def _hour(
         self,
         number: int,
+        reading: Reading,
         latency: Sequence[float] | None,
         ttft: Sequence[float] | None,
-        *,
-        covered: bool,
     ) -> HourMetrics:
-        hour = self._hours.get(number, _Sums())
-        if not covered and not hour.requests:
-            return HourMetrics(hour=number, covered=False)
+        hour, covered = self._hours.get(number, _Sums()), reading.covered[number]
+        if not hour.requests and (not covered or number in reading.hours_with_rows):
+            return HourMetrics(hour=number, covered=covered)
         return HourMetrics(
             hour=number,
             covered=covered,
@@ -190,7 +190,7 @@ class LogDay:
             tokens_in=hour.tokens_in,
             tokens_out=hour.tokens_out,
             latency_ms=_quantiles(latency, hour.latency, hour.ok),
-            ttft_ms=_quantiles(ttft, hour.ttft, hour.ok),
+            ttft_ms=_quantiles(ttft, hour.ttft, hour.first_tokens),
             busy_s=hour.busy_s,
         )
 
@@ -222,7 +222,7 @@ def _quantiles(found: Sequence[float] | None, total: int, n: int) -> Quantiles |
     Interpolation rounds: where neighbours are equal, a later quantile must not come out below
     an earlier one by the last digit.
     """
-    if not found:
+    if not found or not n:
         return None
     p50, p90, p95, p99 = accumulate(found, max)
     return Quantiles(p50=p50, p90=p90, p95=p95, p99=p99, mean=total / FIXED / n, n=n)

@@ -30,7 +30,7 @@ FIELDS = frozenset(
 STATUSES = ("ok", "generation_error", "api_error")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9]|60)"
-    r"(?:\.[0-9]{1,9})?Z"
+    r"(?:\.[0-9]{1,9})?(?:Z|\+00:00)"
 )
 
 
@@ -123,7 +123,7 @@ def _row(fields: dict[str, Any], day: date, slice_field: str, unknown: tuple[str
         slice=printable(_optional_text(fields, slice_field) or "all"),
         tokens_in=_count(fields, "tokens_in", needed=ok),
         tokens_out=_count(fields, "tokens_out", needed=ok),
-        ttft_ms=_duration(fields, "ttft_ms", needed=ok),
+        ttft_ms=_duration(fields, "ttft_ms", needed=False),
         latency_ms=_duration(fields, "latency_ms", needed=ok),
         prompt=_optional_text(fields, "prompt"),
         completion=_optional_text(fields, "completion"),

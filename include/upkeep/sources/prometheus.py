@@ -80,12 +80,18 @@ def probe(source: PrometheusSource, asked: Asked) -> str:
     api = part.asking.api
     built = api.get("status/buildinfo", {})
     version = built.get("version", "unknown") if isinstance(built, dict) else "unknown"
-    names = tuple(name for query in part.queries for name in query.names)
-    answer = api.vector(f"count({matchers(names, '', part.own)})", asked.now().timestamp())
-    if not answer:
-        missing = part.not_found(part.queries[0]) if part.queries else "nothing is asked for"
-        raise SourceError(f"{source.url}: {missing}")
-    return f"{source.url}: version {shown(str(version))}, {answer[0]['value'][1]} series"
+    there: dict[Measure, int] = {}
+    for query in part.queries:
+        answer = api.vector(
+            f"count({matchers(query.names, '', part.own)})", asked.now().timestamp()
+        )
+        there[query.measure] = int(answer[0]["value"][1]) if answer else 0
+    missing = [query for query in part.queries if not there[query.measure]]
+    decisive = [query for query in missing if query.measure == "requests"]
+    if decisive or len(missing) == len(part.queries):
+        raise SourceError(f"{source.url}: {part.not_found((decisive or missing)[0])}")
+    lacks = f"; not found: {', '.join(q.measure for q in missing)}" if missing else ""
+    return f"{source.url}: version {shown(str(version))}, {sum(there.values())} series{lacks}"
 
 
 def _cover(parts: Sequence[_Part], seen: Sequence[dict[Measure, Times]], into: Hours) -> None:
@@ -174,6 +180,7 @@ class _Part:
                 times |= _of_day(evidence, self.window)
                 continue
             points, gained = gains(series, beginning, notes)
+            _refuse_fractions(series.name, points)
             times |= _of_day(points, self.window)
             for hour, gain in gained.items():
                 counts = notes.hours[hour].counts
@@ -251,6 +258,13 @@ class _Part:
         span = {"start": self.window.start_s, "end": max(grid.end_s, self.window.start_s)}
         own = {"match[]": f"{{{self.own}}}"} if self.own else {}
         return self.asking.api.names("label/__name__/values", **span, **own)
+
+
+def _refuse_fractions(name: str, points: Sequence[Point]) -> None:
+    """Events are whole numbers: a gauge or a share sold as their counter is found by that."""
+    odd = next((p.value for p in points if not p.value.is_integer()), None)
+    if odd is not None:
+        raise RejectedSeries(f"{name}: not a counter of events: {odd:.6g} is no whole number")
 
 
 def _levels(query: Level, name: str, points: Sequence[Point]) -> list[Point]:

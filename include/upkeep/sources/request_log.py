@@ -254,7 +254,7 @@ class _PlaceReader:
     def _read_rows(self, file: HourFile, path: Path, stamp: str, manifest: Manifest | None) -> bool:
         """Add the file's rows up; whether it is whole."""
         number, name = len(self._reading.files), self._prefix + file.name
-        asides = len(self._notes.asides)
+        asides, rows = len(self._notes.asides), self._notes.rows_read
         sha256: str | None = None
         if file.format == "parquet":
             linked = self._table.folder / f"{number}.parquet"
@@ -265,6 +265,8 @@ class _PlaceReader:
             lines = JsonLines(path, name, number, file.format, self._day, self._source)
             self._reading.files.append(lines)
             whole, sha256 = lines.read(self._table, self._notes)
+        if self._notes.rows_read > rows:
+            self._notes.hours_with_rows.add(file.hour)
         if manifest is not None:
             expected = manifest.files[file.name].sha256
             if file.format == "jsonl" and sha256 != expected:
