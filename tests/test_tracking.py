@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -29,7 +30,7 @@ from upkeep.sealed import seal
 from upkeep.store import Store, open_store
 from upkeep.store_files import scan_folder
 from upkeep.tracking import Tracker, first_day
-from upkeep.tracking_client import Mlflow
+from upkeep.tracking_client import Mlflow, Refused
 
 pytestmark = pytest.mark.stack
 
@@ -317,24 +318,46 @@ def test_two_at_once_end_with_one_run(world: World, monkeypatch: pytest.MonkeyPa
     def call(self: Mlflow, method: str, *args: Any, **kwargs: Any) -> Any:
         if method == "create_run" and not getattr(once, "waited", False):
             once.waited = True
-            both.wait(30)
+            both.wait(120)
         return real(self, method, *args, **kwargs)
 
     monkeypatch.setattr(Mlflow, "call", call)
-    ids: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: ids.append(world.project(day, force=True)))
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    with ThreadPoolExecutor(2) as pool:
+        told = [pool.submit(world.project, day, force=True) for _ in range(2)]
+        ids = [one.result(180) for one in told]
     monkeypatch.undo()
     run = world.runs()[f"{world.model}/{day}/r1"]
     assert ids == [run.info.run_id] * 2
     assert set(run.data.metrics) == set(HEADLINE)
     assert {"report.html", "records/decision.json"} <= set(world.files(ids[0]))
+
+
+@pytest.mark.parametrize("other_wrote", [True, False])
+def test_a_batch_that_lost_a_race_is_written_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, other_wrote: bool
+) -> None:
+    """The database refuses one of two equal batches as a whole; a refusal by itself stays one."""
+    day = world.record(QUIET_DAY)
+    world.client()
+    real, refused = Mlflow.call, list[str]()
+
+    def call(self: Mlflow, method: str, *args: Any, **kwargs: Any) -> Any:
+        if method == "log_batch" and not refused:
+            refused.append(method)
+            if other_wrote:  # the params only: its tags and metrics are still to come
+                real(self, method, *args, **{**kwargs, "metrics": [], "tags": []})
+            raise Refused("UNIQUE constraint failed: params.key, params.run_uuid", "BAD_REQUEST")
+        return real(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(Mlflow, "call", call)
+    if not other_wrote:
+        with pytest.raises(Refused, match="UNIQUE"):
+            world.project(day, force=True)
+        return
+    world.project(day, force=True)
+    run = world.runs()[f"{world.model}/{day}/r1"]
+    assert set(run.data.metrics) == set(HEADLINE)
+    assert run.data.params["action"] == "keep"
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -115,7 +115,15 @@ def write_run(
     ``sent`` are the hashes of the files that this run is known to have; those that it has now
     are returned. A param that is there already stays: MLflow's params are written once.
     """
-    _write_data(mlflow, run, view, {"mlflow.parentRunId": parent} if parent else {})
+    more_tags = {"mlflow.parentRunId": parent} if parent else {}
+    try:
+        _write_data(mlflow, run, view, more_tags)
+    except Refused:
+        # Of two who write the same params at once, the database refuses one's whole batch.
+        again = mlflow.call("get_run", run.info.run_id)
+        if again.data.params == run.data.params:
+            raise
+        _write_data(mlflow, again, view, more_tags)
     faults.point("tracking.run.batch")
     hashes = {name: sha256_hex(data) for name, data in view.files.items()}
     changed = {name: view.files[name] for name in hashes if sent.get(name) != hashes[name]}

@@ -197,7 +197,7 @@ def test_probe_says_version_and_series(told: tuple[str, dict[date, Truth]]) -> N
     ((name, answers, line),) = connect(asked)
     assert (name, answers) == ("sources[0] prometheus", True)
     assert line.startswith(f"{url}: version '2.")
-    assert line.endswith(" series")
+    assert line.endswith(" series; not found: tokens_in, ttft_ms, gpu_memory")
     later = Asked(asked.spec, USUAL, lambda *_: None, now=lambda: then + timedelta(days=60))
     ((_, answers, line),) = connect(later)
     assert not answers

@@ -80,18 +80,19 @@ def probe(source: PrometheusSource, asked: Asked) -> str:
     api = part.asking.api
     built = api.get("status/buildinfo", {})
     version = built.get("version", "unknown") if isinstance(built, dict) else "unknown"
-    there: dict[Measure, int] = {}
-    for query in part.queries:
-        answer = api.vector(
-            f"count({matchers(query.names, '', part.own)})", asked.now().timestamp()
-        )
-        there[query.measure] = int(answer[0]["value"][1]) if answer else 0
-    missing = [query for query in part.queries if not there[query.measure]]
+    at_s = asked.now().timestamp()
+
+    def count(*queries: Query) -> int:
+        names = tuple(name for query in queries for name in query.names)
+        answer = api.vector(f"count({matchers(names, '', part.own)})", at_s)
+        return int(answer[0]["value"][1]) if answer else 0
+
+    missing = [query for query in part.queries if not count(query)]
     decisive = [query for query in missing if query.measure == "requests"]
     if decisive or len(missing) == len(part.queries):
         raise SourceError(f"{source.url}: {part.not_found((decisive or missing)[0])}")
     lacks = f"; not found: {', '.join(q.measure for q in missing)}" if missing else ""
-    return f"{source.url}: version {shown(str(version))}, {sum(there.values())} series{lacks}"
+    return f"{source.url}: version {shown(str(version))}, {count(*part.queries)} series{lacks}"
 
 
 def _cover(parts: Sequence[_Part], seen: Sequence[dict[Measure, Times]], into: Hours) -> None:
