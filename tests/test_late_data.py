@@ -11,9 +11,10 @@ from fakes.deployment import FakeDeployment
 from fakes.played_days import MODEL, day_of, play, play_until
 from fakes.request_logs import rows_of, write_day
 
-from upkeep import late
+from upkeep import late, sources
 from upkeep.cycle import Cycle
 from upkeep.day_records import read_day
+from upkeep.errors import ConfigError, SourceError
 from upkeep.facts import day_measures
 from upkeep.records import DailyMetrics, Decision, ValidationResult
 from upkeep.report import note
@@ -130,3 +131,27 @@ def test_a_killed_look_is_looked_again(half_a_day: FakeDeployment) -> None:
         raise AssertionError("what is known is not judged again")
 
     assert late.look_again(half_a_day.store, one.metrics, judged_otherwise) is None
+
+
+def test_data_that_has_gone_is_no_news_of_its_day(half_a_day: FakeDeployment) -> None:
+    """A retention of one day: the folder is away, and what was known of the day stays known."""
+    shutil.rmtree(half_a_day.cache.parent / "logs" / MODEL / LATE.isoformat())
+    play(half_a_day, day_of(8), rows_of(day_of(8)))
+    assert late.revisions(half_a_day.store, MODEL, LATE) == []
+    seen = day_measures(half_a_day.store, MODEL, LATE)
+    assert seen is not None
+    assert seen.value("requests") == 24.0
+
+
+@pytest.mark.parametrize("error", [SourceError("no answer"), ConfigError("c", "x", "gone", "add")])
+def test_a_source_that_cannot_be_read_now_leaves_the_days_as_they_are(
+    half_a_day: FakeDeployment, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """A server that is down, a connection that was taken away: today goes on, tomorrow looks."""
+    play(half_a_day, day_of(8), rows_of(day_of(8)))
+
+    def collect(_: sources.Asked) -> sources.Collected:
+        raise error
+
+    monkeypatch.setattr(sources, "collect", collect)
+    assert Cycle(half_a_day).look_back(MODEL, day_of(8)) == []

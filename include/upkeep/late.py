@@ -46,10 +46,12 @@ def look_again(store: Store, seen: DailyMetrics, judge: Judge) -> Revision | Non
     """Write a revision if ``seen`` is not what is known of its day; None if nothing changed.
 
     ``judge`` says whether the new data can be trusted; it is asked only where something
-    changed. A day that was never observed has nothing to be late for.
+    changed. A day that was never observed has nothing to be late for. Where less of the day is
+    covered than before, data has gone (a retention ended): that is no news of the day, and what
+    is known of it stays.
     """
     known = newest(store, seen.model, seen.day)
-    if known is None or known[0] == seen:
+    if known is None or seen.coverage < known[0].coverage:
         return None
     changes = tuple(differences(known[0], seen))
     if not changes:

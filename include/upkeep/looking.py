@@ -23,7 +23,7 @@ NUMBERS = (
 
 def fleet_from_env(environ: Mapping[str, str] = os.environ) -> Fleet:
     """The fleet of ``UPKEEP_FLEET``, or of this folder; files with problems are left out."""
-    return load_fleet(Path(environ.get("UPKEEP_FLEET", "include/fleet")), strict=False)
+    return load_fleet(Path(environ.get("UPKEEP_FLEET", "include/fleet")), environ, strict=False)
 
 
 def collect_day(model: str, day: date) -> DailyMetrics:

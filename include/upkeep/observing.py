@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from upkeep import late, sources, validation
 from upkeep.deployment import Deployment
-from upkeep.errors import SourceError
+from upkeep.errors import ConfigError, SourceError
 from upkeep.records import DailyMetrics, DayOpen, Revision, ValidationResult
 from upkeep.samples import Quarantine, put_samples, samples_key
 from upkeep.spec import ModelSpec, spec_of
@@ -46,7 +46,7 @@ def look_back(deployment: Deployment, spec: ModelSpec, day: date) -> list[Revisi
             continue
         try:
             revision = _look_again(deployment, spec_of(opened), past)
-        except SourceError as error:
+        except (SourceError, ConfigError) as error:
             LOG.warning("%s %s could not be looked at again: %s", spec.name, past, error)
             continue
         found += [revision] if revision else []

@@ -10,13 +10,8 @@ from airflow.sdk import DAG, task, task_group
 from upkeep_airflow import candidates
 from upkeep_airflow.approval import AskApproval
 from upkeep_airflow.forms import form
+from upkeep_airflow.patience import PATIENT
 
-PATIENT = {
-    "retries": 2,
-    "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": 4.0,
-    "execution_timeout": timedelta(hours=1),
-}
 NAMED: dict[str, Any] = {
     "map_index_template": "{{ upkeep_label or task.op_kwargs['asked']['model'] }}"
 }

@@ -10,7 +10,13 @@ import pytest
 from upkeep.config import load_fleet
 from upkeep.errors import ConfigError
 from upkeep.sources.azure_day import DEPLOYMENTS, ENDPOINTS
-from upkeep.spec_sources import AzureMonitorSource, CloudWatchSource, GoogleMonitoringSource
+from upkeep.sources.prometheus_queries import plan
+from upkeep.spec_sources import (
+    AzureMonitorSource,
+    CloudWatchSource,
+    GoogleMonitoringSource,
+    PrometheusSource,
+)
 
 ROOT = Path(__file__).parents[2]
 ALLOWED = {"UPKEEP_ALLOWED_HOSTS": ".metrics.monitor.azure.com"}
@@ -18,6 +24,7 @@ FILES = {
     "sagemaker-endpoint": CloudWatchSource,
     "azure-ml-endpoint": AzureMonitorSource,
     "vertex-endpoint": GoogleMonitoringSource,
+    "vllm-on-kubernetes": PrometheusSource,
 }
 
 
@@ -31,7 +38,7 @@ def fleet(tmp_path: Path) -> Path:
 
 
 def test_each_example_is_a_model_with_the_source_it_is_named_for(fleet: Path) -> None:
-    """All three load strictly, side by side."""
+    """All four load strictly, side by side."""
     models = load_fleet(fleet, ALLOWED).models
     assert {type(model.sources[0]) for model in models.values()} == set(FILES.values())
     assert all(model.prices for model in models.values())
@@ -47,3 +54,17 @@ def test_the_azure_example_needs_its_host_to_be_allowed(fleet: Path) -> None:
     """And says so, with the place in the file."""
     with pytest.raises(ConfigError, match=r"azure-ml-endpoint.yaml:\d+:.*is not an allowed"):
         load_fleet(fleet, {})
+
+
+def test_vllm_on_kubernetes_loads_over_the_defaults(fleet: Path) -> None:
+    """And its three sources give every measure that metrics can give."""
+    spec = load_fleet(fleet, ALLOWED).models["chat-on-kubernetes"]
+    assert all(isinstance(source, PrometheusSource) for source in spec.sources)
+    measures = {
+        query.measure
+        for source in spec.sources
+        if isinstance(source, PrometheusSource)
+        for query in plan(source)
+    }
+    assert measures >= {"requests", "generation_errors", "api_errors", "latency_ms", "ttft_ms"}
+    assert measures >= {"cpu", "gpu", "host_memory", "network_bytes_per_s", "tokens_out"}

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
 import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Self
+
+from fakes.server_process import ServerProcess, answers, free_port
 
 START_CEILING_S = 240.0  # imports and migrations, on a busy machine
 STOP_CEILING_S = 15.0
@@ -30,13 +25,6 @@ QUIET = {
 }
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class MlflowServer:
     """One server over the state in ``folder``; stop it and start it again on the same port."""
 
@@ -44,7 +32,12 @@ class MlflowServer:
         """Choose a port; nothing runs yet."""
         self.folder, self.port = folder, free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = ServerProcess(
+            "mlflow server",
+            folder / "server.log",
+            start_ceiling_s=START_CEILING_S,
+            stop_ceiling_s=STOP_CEILING_S,
+        )
 
     def __enter__(self) -> Self:
         """Start, and wait until the server answers."""
@@ -60,36 +53,13 @@ class MlflowServer:
         if self._answers():
             raise RuntimeError(f"port {self.port} is taken by somebody else")
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command(),
-                cwd=self.folder,
-                env={**os.environ, **QUIET},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + START_CEILING_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise RuntimeError(f"mlflow server did not start:\n{self._log.read_text()[-3000:]}")
-            time.sleep(0.1)
+        self._process.start(
+            self._command(), self._answers, cwd=self.folder, env={**os.environ, **QUIET}
+        )
 
     def stop(self) -> None:
         """End the server's whole process group; done when nothing of it is left."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        _signal_group(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):  # SIGKILL follows
-            process.wait(STOP_CEILING_S)
-        _signal_group(process.pid, signal.SIGKILL)
-        process.wait(STOP_CEILING_S)
-
-    @property
-    def _log(self) -> Path:
-        return self.folder / "server.log"
+        self._process.stop()
 
     def _command(self) -> list[str]:
         return [
@@ -101,11 +71,7 @@ class MlflowServer:
         ]
 
     def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:  # noqa: S310
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
+        return answers(f"{self.uri}/health")
 
 
 @functools.cache
@@ -117,10 +83,3 @@ def shared_server() -> MlflowServer:
     atexit.register(server.stop)
     server.start()
     return server
-
-
-def _signal_group(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        return  # already gone

@@ -6,12 +6,13 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Self
+
+from fakes.server_process import free_port
 
 START_CEILING_S = 60.0
 
@@ -29,9 +30,7 @@ class Postgres:
         self._programs = programs
         self._folder = Path(tempfile.mkdtemp(prefix="upkeep-pg-", dir="/tmp"))
         self._password = secrets.token_hex(8)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

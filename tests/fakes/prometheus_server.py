@@ -5,18 +5,13 @@ Its blocks are built by promtool from OpenMetrics text; it scrapes nothing.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
+
+from fakes.server_process import ServerProcess, answers, free_port
 
 START_CEILING_S = 60.0
 STOP_CEILING_S = 20.0
@@ -33,10 +28,13 @@ class Prometheus:
     def __init__(self, text: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="upkeep-prometheus-"))
         self._text = text
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self._process = ServerProcess(
+            "prometheus",
+            self._folder / "log",
+            start_ceiling_s=START_CEILING_S,
+            stop_ceiling_s=STOP_CEILING_S,
+        )
 
     @property
     def url(self) -> str:
@@ -46,20 +44,14 @@ class Prometheus:
     def __enter__(self) -> Self:
         try:
             self._build()
-            self._start()
-        except BaseException:
+            self._process.start(self._command(), lambda: answers(f"{self.url}/-/ready"))
+        except BaseException:  # an interrupt too: nothing may be left behind
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            _signal_group(process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):  # SIGKILL follows
-                process.wait(STOP_CEILING_S)
-            _signal_group(process.pid, signal.SIGKILL)
-            process.wait(STOP_CEILING_S)
+        self._process.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _build(self) -> None:
@@ -76,36 +68,11 @@ class Prometheus:
         )
         (self._folder / "empty.yml").touch()
 
-    def _start(self) -> None:
-        program = shutil.which("prometheus") or "prometheus"
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    program,
-                    f"--config.file={self._folder / 'empty.yml'}",
-                    f"--storage.tsdb.path={self._folder / 'data'}",
-                    "--storage.tsdb.retention.time=100y",
-                    f"--web.listen-address=127.0.0.1:{self.port}",
-                ],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + START_CEILING_S
-        while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                said = (self._folder / "log").read_text()[-2000:]
-                raise RuntimeError(f"prometheus did not start:\n{said}")
-            time.sleep(0.05)
-
-    def _is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=1) as answer:  # noqa: S310
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
-
-
-def _signal_group(leader: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(leader, number)
+    def _command(self) -> list[str]:
+        return [
+            shutil.which("prometheus") or "prometheus",
+            f"--config.file={self._folder / 'empty.yml'}",
+            f"--storage.tsdb.path={self._folder / 'data'}",
+            "--storage.tsdb.retention.time=100y",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+        ]

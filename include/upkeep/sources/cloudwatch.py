@@ -44,10 +44,9 @@ from upkeep.sources.cloudwatch_day import (
     queries_of,
     resource_of,
 )
-from upkeep.sources.hourly import Hours
 from upkeep.sources.points import Window
 from upkeep.sources.service_metrics import ServiceDay, check_units
-from upkeep.sources.service_sum import added
+from upkeep.sources.service_sum import added, each_resource
 from upkeep.spec_sources import CloudWatchSource
 from upkeep.urls import url_fault
 
@@ -61,15 +60,11 @@ _SETTINGS = re.compile(r"(Validation|InvalidParameter|MissingRequiredParameter|M
 
 def collect(sources: Sequence[CloudWatchSource], asked: Asked) -> Collected:
     """Read a model's CloudWatch metrics of the UTC day; see :func:`upkeep.sources.collect`."""
-    window = Window.of(asked.day, asked.now())
-    days = []
-    for number, source in enumerate(sources, start=1):
-        prefix = f"source {number}: " if len(sources) > 1 else ""
-        day = ServiceDay(Hours("cloudwatch"), window, prefix)
+    resources = each_resource("cloudwatch", sources, Window.of(asked.day, asked.now()))
+    for source, day in resources:
         _read(source, asked, day)
-        days.append(day)
     name = " + ".join(f"cloudwatch:{s.region}:{resource_of(s)}" for s in sources)
-    return Collected(added(name, days).metrics(asked.spec, asked.day))
+    return Collected(added(name, [day for _, day in resources]).metrics(asked.spec, asked.day))
 
 
 def probe(source: CloudWatchSource, asked: Asked) -> str:

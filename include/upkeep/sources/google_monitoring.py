@@ -34,10 +34,9 @@ from urllib.parse import urlsplit
 from upkeep.errors import ConfigError, SourceError
 from upkeep.sources import Asked, Collected
 from upkeep.sources.google_day import DELTA, Reading, request_metric
-from upkeep.sources.hourly import Hours
 from upkeep.sources.points import HOUR_S, Window
-from upkeep.sources.service_metrics import ServiceDay, check_units
-from upkeep.sources.service_sum import added
+from upkeep.sources.service_metrics import check_units
+from upkeep.sources.service_sum import added, each_resource
 from upkeep.spec_sources import GoogleMonitoringSource
 from upkeep.urls import ALWAYS, url_fault
 
@@ -48,15 +47,13 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
 def collect(sources: Sequence[GoogleMonitoringSource], asked: Asked) -> Collected:
     """Read a model's Google metrics of the UTC day; see :func:`upkeep.sources.collect`."""
     window = Window.of(asked.day, asked.now())
-    days = []
-    for number, source in enumerate(sources, start=1):
-        prefix = f"source {number}: " if len(sources) > 1 else ""
-        days.append(ServiceDay(Hours("google_monitoring"), window, prefix))
+    resources = each_resource("google_monitoring", sources, window)
+    for source, day in resources:
         check_units(f"{asked.spec.name}: google_monitoring", source.metrics)
         api = _Api(source, window, open_client(source, asked))
-        Reading(source.metrics, days[-1], api.series).read()
+        Reading(source.metrics, day, api.series).read()
     name = " + ".join(f"google_monitoring:{_resource(s)}" for s in sources)
-    return Collected(added(name, days).metrics(asked.spec, asked.day))
+    return Collected(added(name, [day for _, day in resources]).metrics(asked.spec, asked.day))
 
 
 def probe(source: GoogleMonitoringSource, asked: Asked) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import zlib
+from abc import abstractmethod
 from typing import IO, Any, BinaryIO, Literal
 
 Format = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
@@ -69,9 +70,9 @@ class LogStream(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
+    @abstractmethod
     def _more(self, most: int) -> bytes:
         """Up to ``most`` further bytes, none at the end."""
-        raise NotImplementedError
 
 
 class GzipStream(LogStream):

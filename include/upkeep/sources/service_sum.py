@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from upkeep.records import Quantiles
 from upkeep.sources.hourly import COUNTS, GAUGES, TIMES, Buckets, Hour, Hours, merged
+from upkeep.sources.points import Window
 from upkeep.sources.service_metrics import ServiceDay
+
+S = TypeVar("S")
+
+
+def each_resource(kind: str, sources: Sequence[S], window: Window) -> list[tuple[S, ServiceDay]]:
+    """Every source of a kind with the day that it is read into; of several, by their number."""
+    prefixes = (f"source {n}: " if len(sources) > 1 else "" for n in range(1, len(sources) + 1))
+    days = (ServiceDay(Hours(kind), window, prefix) for prefix in prefixes)
+    return list(zip(sources, days, strict=True))
 
 
 def added(source: str, days: Sequence[ServiceDay]) -> Hours:
