@@ -244,8 +244,22 @@ def test_collect_says_what_was_set_aside(
     logs.mkdir(parents=True)
     assert run(monkeypatch, "collect", MODEL, day_of(1).isoformat()) == 0
     said = capsys.readouterr().out
-    assert "no_source" in said
+    assert "set aside: 2026-03-01 no_source" in said.replace(day_of(1).isoformat(), "2026-03-01")
+    assert f"read from: request_log:${{UPKEEP_LOGS}}/{MODEL}" in said
     assert "not collected: requests, " in said
+
+
+def test_collect_says_a_reason_once(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twenty files that are missing are one line with the first five names."""
+    folder = write_day(logs, day_of(1), rows=rows_of(day_of(1)))
+    for hour in range(4, 24):
+        (folder / f"{hour:02d}.jsonl").unlink()
+    assert run(monkeypatch, "collect", MODEL, day_of(1).isoformat()) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "04.jsonl, 05.jsonl, 06.jsonl, 07.jsonl, 08.jsonl and 15 more is missing" in said
+    assert said.count("is missing") == 1
 
 
 def test_collect_of_a_model_that_is_not_there_is_refused(

@@ -376,6 +376,11 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "tiny.yaml:2:sources",
         ("at least 1 item",),
     ),
+    "unknown-kind-of-source": (
+        changed("kind: request_log", "kind: request_logs"),
+        "tiny.yaml:3:sources[0].kind",
+        ("did you mean request_log?",),
+    ),
     "rule-unknown-cause": (
         rules("{cause: price, action: keep}", "{cause: prize, action: keep}"),
         "tiny.yaml:22:policy.rules[12].cause",

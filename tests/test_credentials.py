@@ -74,6 +74,12 @@ def test_a_connection_that_is_not_there_is_named_with_its_variable(
         from_environment(environ)("my_cloud")
 
 
+def test_a_name_that_no_shell_can_export_is_said() -> None:
+    """Airflow takes ``my-cloud``; outside of it no variable can have this name."""
+    with pytest.raises(ConfigError, match="a name of letters, digits and _"):
+        from_environment({})("my-cloud")
+
+
 @pytest.mark.parametrize(
     "text",
     [

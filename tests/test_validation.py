@@ -99,7 +99,7 @@ def test_a_whole_day_is_trusted_and_every_check_is_on_record(good: DailyMetrics)
     ]
     assert all(f.words and f.rule and f.observed for f in result.findings)
     suite = suite_of("request_log")
-    assert (result.model, result.day, result.suite) == ("talker", DAY, "request_log/3")
+    assert (result.model, result.day, result.suite) == ("talker", DAY, "request_log/4")
     assert (result.suite, result.suite_sha256) == (suite.name, suite.sha256)
 
 
@@ -140,7 +140,8 @@ def test_a_missing_folder_is_held_as_no_source(tmp_path: Path) -> None:
     """Nothing is known, and the words say what to look for (A20, A27, B29)."""
     result, _ = validate(SPEC, collected(tmp_path), [])
     assert holds(result) == {"source", "coverage", "requests"}
-    assert failed(result)["source"].words == "no_source: there is no log folder for 2026-03-05"
+    words = "no_source: there is no log folder for 2026-03-05; is path right "
+    assert failed(result)["source"].words == f"{words}({SPEC.sources[0].path})?"
     assert failed(result)["requests"].words.startswith("no_data: ")
 
 
@@ -202,6 +203,7 @@ CONTRADICTIONS: list[Any] = [
     pytest.param({"requests_by_version": {}}, "slices", "hold", id="requests-of-no-version"),
     pytest.param({"latency_ms": None}, "inconsistent", "investigate", id="A35-no-latency"),
     pytest.param({"ttft_ms": quantiles(900)}, "inconsistent", "investigate", id="late-first-token"),
+    pytest.param({"tokens_out_per_s": 40_000.0}, "inconsistent", "investigate", id="A6-first-day"),
     pytest.param({"api_errors": None}, "inconsistent", "investigate", id="A35-no-errors"),
     pytest.param({"flags": ("odd",)}, "odd", "flag", id="B24-flag"),
 ]
@@ -334,7 +336,7 @@ def test_the_same_day_gives_the_same_bytes(good: DailyMetrics) -> None:
     assert first[0].canonical_bytes() == second[0].canonical_bytes()
     assert first[1] == second[1]
     document = json.loads(first[1])
-    assert document["suite"] == "request_log/3"
+    assert document["suite"] == "request_log/4"
     assert ValidationResult.model_validate_json(json.dumps(document["verdict"])) == first[0]
     assert document["great_expectations_version"]
     for frame in FRAMES:

@@ -100,7 +100,7 @@ def collect(
     as_json: AsJson = False,
 ) -> None:
     """Show what production did on a day, and what was not collected; writes nothing."""
-    from upkeep.looking import collect_day, day_rows, disagreement, hour_rows, not_collected
+    from upkeep.looking import asides, collect_day, day_rows, disagreement, hour_rows, not_collected
 
     metrics = collect_day(model, _day(day))
     if as_json:
@@ -109,11 +109,12 @@ def collect(
     _print([row for row in day_rows(metrics) if row["value"] is not None], as_json=False)
     if hours:
         _print(hour_rows(metrics), as_json=False)
+    _say(f"read from: {metrics.source}")
     _say(f"not collected: {', '.join(not_collected(metrics)) or 'nothing'}")
     for rejected in metrics.rejected:
         _say(f"rejected: {rejected.what}: {rejected.reason}")
-    for aside in metrics.quarantined:
-        _say(f"set aside: {aside.what} {aside.reason}")
+    for words in asides(metrics):
+        _say(f"set aside: {words}")
     for found in metrics.disagreements:
         _say(disagreement(found))
     for flag in metrics.flags:

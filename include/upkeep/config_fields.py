@@ -56,9 +56,16 @@ def suggestion(value: object, known: Iterable[str]) -> str:
 
 def errors_of(error: ValidationError, root: Node, schema: type[BaseModel]) -> Iterator[ConfigError]:
     """One ConfigError for each thing that pydantic found, in its order."""
-    for found in error.errors(include_url=False):
+    every = error.errors(include_url=False)
+    for found in every:
+        if found["type"] == "too_short" and any(_below(found["loc"], e["loc"]) for e in every):
+            continue  # the parts that were refused are all that it lacks
         value, rule, fix = _words(found, found["loc"], schema)
         yield ConfigError(place(root, _as_written(root, found)), value, rule, fix)
+
+
+def _below(loc: Loc, other: Loc) -> bool:
+    return len(other) > len(loc) and other[: len(loc)] == loc
 
 
 def _as_written(root: Node, found: Any) -> Loc:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from upkeep.errors import ConfigError
+
+_SHELL_NAME = re.compile("[A-Z_][A-Z0-9_]*")  # others no shell can export
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,10 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Credentials:
         text = environ.get(variable, "")
         if not text:
             rule = f"there is no connection of this name ({variable} is not set)"
-            raise ConfigError("connection", name, rule, "add it in Airflow, or set the variable")
+            fix = "add it in Airflow, or set the variable"
+            if not _SHELL_NAME.fullmatch(variable):
+                fix = "add it in Airflow, or give it a name of letters, digits and _"
+            raise ConfigError("connection", name, rule, fix)
         found = _parsed(text)
         if found is None:
             rule = f"{variable} is neither JSON nor a URI"

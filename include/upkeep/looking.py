@@ -12,9 +12,11 @@ from upkeep import sources
 from upkeep.config import Fleet, load_fleet
 from upkeep.errors import ParamError
 from upkeep.records import DailyMetrics, Disagreement, Gauge, Quantiles
+from upkeep.sources.log_aside import named_few
 from upkeep.spec import ModelSpec
 
 COUNTS = ("requests", "generation_errors", "api_errors", "tokens_in", "tokens_out")
+MAX_NAMED = 5
 NUMBERS = (
     *("tokens_out_per_s", "busy_s", "cost_usd", "cost_usd_per_1k", "price_usd_per_hour"),
     "prompt_chars_mean",
@@ -87,6 +89,14 @@ def hour_rows(metrics: DailyMetrics) -> list[dict[str, Any]]:
         }
         for hour in metrics.hours
     ]
+
+
+def asides(metrics: DailyMetrics) -> list[str]:
+    """What was set aside, one line a reason, with the first few names."""
+    named: dict[str, list[str]] = {}
+    for aside in metrics.quarantined:
+        named.setdefault(aside.reason, []).append(aside.what)
+    return [f"{named_few(names, MAX_NAMED)} {reason}" for reason, names in named.items()]
 
 
 def disagreement(found: Disagreement) -> str:

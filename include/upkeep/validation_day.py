@@ -32,6 +32,7 @@ from upkeep.validation_measures import (
 MAX_UNIT_RATIO = 200  # between s and ms lie 1000, between a good and a bad day never 200
 PERCENT_RATIOS = (50.0, 200.0)  # an error rate in percent is 100 times as large
 FROZEN_HOURS = 12
+MOST_TOKENS_PER_S = 20_000.0  # of one request; ms that are seconds say more than any server
 
 
 # ---------------------------------------------------------------- the frames
@@ -87,6 +88,7 @@ class Day:
             "error_rate_is_percent": float(self.error_rate_is_percent),
             "latency_p95_ms": finite(WATCHED["latency_p95_ms"](m)),
             "first_token_late": float(_first_token_late(m)),
+            "too_fast": float((m.tokens_out_per_s or 0.0) > MOST_TOKENS_PER_S),
             "flags": len(m.flags),
             "series_rejected": len(m.rejected),
             "disagreements": len(m.disagreements),

@@ -33,7 +33,9 @@ class Words:
         if not missing:
             return "0 missing", "every source has data of the day"
         named = named_first(q.what for q in missing)
-        return f"{len(missing)} missing", f"no_source: there is no log folder for {named}"
+        paths = ", ".join(s.path for s in self.day.spec.sources if s.kind == "request_log")
+        words = f"no_source: there is no log folder for {named}; is path right ({paths})?"
+        return f"{len(missing)} missing", words
 
     def _numbers(self) -> Said:
         count = self.day.row()["numbers_not_finite"] or 0
@@ -159,7 +161,8 @@ class Words:
         contradicts = m.requests and (p95 is None or rate is None)
         lead = f"inconsistent: {m.requests} requests, but " if contradicts else ""
         late = "; the first token comes later than the end" if row["first_token_late"] else ""
-        return observed, lead + observed + late
+        fast = "; more tokens a second than any request has: is latency in seconds?"
+        return observed, lead + observed + late + (fast if row["too_fast"] else "")
 
     def _unit_suspect(self) -> Said:
         ratios = {

@@ -117,6 +117,8 @@ def test_a_small_day_gives_the_numbers_worked_out_by_hand() -> None:
 def test_a_day_of_failures_only_has_no_latency_and_no_cost_per_generation() -> None:
     """Nothing is divided by zero generations."""
     metrics = metrics_of(row(status="api_error"), row(number=1, status="generation_error"))
+    silent = metrics_of(row(status="api_error", latency_ms=None, ttft_ms=None))
+    assert (silent.requests, silent.busy_s, silent.hours[0].busy_s) == (1, None, None)
     assert (metrics.requests, metrics.error_rate) == (2, 1.0)
     assert metrics.latency_ms is metrics.cost_usd_per_1k is metrics.tokens_out_per_s is None
 

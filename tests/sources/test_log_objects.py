@@ -169,6 +169,28 @@ def test_a_connection_gives_the_keys_and_no_message_shows_them(
         collect(Asked(spec, DAY, lambda *_: None))
 
 
+def test_a_connections_role_is_assumed(
+    moto_endpoint: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys ask STS for others, which then read; an unreachable STS is an error in one line."""
+    upload(use_s3(monkeypatch, moto_endpoint, BUCKET), write_day(tmp_path, DAY), prefix)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto_endpoint)
+    role = {"region_name": "us-east-1", "role_arn": "arn:aws:iam::123456789012:role/logs"}
+    source = {"kind": "request_log", "path": f"s3://{BUCKET}/{prefix}", "connection": "aws_logs"}
+    asked = Asked(
+        log_spec(sources=[source]),
+        DAY,
+        lambda *_: None,
+        lambda _: Secret(login=KEY, password=SECRET, extra=role),
+    )
+    assert collect(asked).metrics.requests == 72
+    found = log_objects.place(asked.spec.sources[0], "talker", asked.credentials)  # type: ignore[arg-type]
+    assert found._client._request_signer._credentials.access_key.startswith("ASIA")  # type: ignore[attr-defined]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
+    with pytest.raises(SourceError, match=r"s3://.*127\.0\.0\.1:1"):
+        collect(asked)
+
+
 @pytest.mark.stack
 def test_keys_that_the_server_does_not_know_are_refused_without_showing_them(
     weed_endpoint: str, monkeypatch: pytest.MonkeyPatch

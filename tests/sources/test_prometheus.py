@@ -105,6 +105,17 @@ def test_pods_add_up_and_some_of_their_ends_are_errors(api: PrometheusApi) -> No
     assert metrics.error_rate == pytest.approx(12 / 15)
 
 
+def test_a_selector_that_catches_two_models_is_said(api: PrometheusApi) -> None:
+    """They are added up, as replicas are; only a person knows whether that is meant."""
+    plant_requests(api, model_name="one", pod="a")
+    assert not [flag for flag in read(api).flags if "added up" in flag]
+    plant_requests(api, model_name="other", pod="b")
+    metrics = read(api)
+    assert metrics.requests == 576
+    words = "requests: added up over 2 values of model_name ('one', 'other'); if they are other"
+    assert any(flag.startswith(words) for flag in metrics.flags)
+
+
 def _reset(values: list[int]) -> list[tuple[Any, Any]]:
     return list(zip(GRID, values, strict=True))
 

@@ -35,6 +35,7 @@ from typing import Any
 
 from upkeep.errors import ConfigError, SourceError
 from upkeep.sources import Asked, Collected
+from upkeep.sources.aws_session import session
 from upkeep.sources.cloudwatch_day import (
     Query,
     Reading,
@@ -96,7 +97,6 @@ def open_client(source: CloudWatchSource, asked: Asked) -> Any:
         SourceError: the role cannot be assumed.
 
     """
-    import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -109,37 +109,13 @@ def open_client(source: CloudWatchSource, asked: Asked) -> Any:
     fault = url_fault(endpoint) if endpoint else None
     if fault:
         raise ConfigError(ENDPOINT, endpoint, *fault)
-    keys, role = _keys(source, asked)
+    secret = asked.credentials(source.connection) if source.connection else None
     try:
-        session = boto3.Session(region_name=source.region, **keys)
-        if role:
-            granted = session.client("sts", config=config).assume_role(**role)["Credentials"]
-            session = boto3.Session(
-                region_name=source.region,
-                aws_access_key_id=granted["AccessKeyId"],
-                aws_secret_access_key=granted["SecretAccessKey"],
-                aws_session_token=granted["SessionToken"],
-            )
-        return session.client("cloudwatch", endpoint_url=endpoint, config=config)
+        return session(secret, source.region, config).client(
+            "cloudwatch", endpoint_url=endpoint, config=config
+        )
     except (BotoCoreError, ClientError) as error:
         raise _failure(source, error) from error
-
-
-def _keys(source: CloudWatchSource, asked: Asked) -> tuple[dict[str, str], dict[str, str]]:
-    """Keys for boto3's session, and what the role is assumed with; both empty: its own chain."""
-    if source.connection is None:
-        return {}, {}
-    secret = asked.credentials(source.connection)
-    keys = {"aws_access_key_id": secret.login, "aws_secret_access_key": secret.password}
-    keys = keys if secret.login else {}
-    token, role = (str(secret.extra.get(name) or "") for name in ("aws_session_token", "role_arn"))
-    if keys and token:
-        keys["aws_session_token"] = token
-    if not role:
-        return keys, {}
-    outside = str(secret.extra.get("external_id") or "")
-    wanted = {"RoleArn": role, "RoleSessionName": "upkeep"}
-    return keys, wanted | ({"ExternalId": outside} if outside else {})
 
 
 def _answer(

@@ -36,7 +36,7 @@ SELECT hour, count(*),
     coalesce(sum((latency_ms * {FIXED}.0::DOUBLE)::HUGEINT), 0),
     count(*) FILTER (prompt_chars > 0), coalesce(sum(prompt_chars), 0),
     count(*) FILTER (prompt_chars > 0 AND status = 'ok'),
-    count(ttft_ms) FILTER (status = 'ok')
+    count(ttft_ms) FILTER (status = 'ok'), count(latency_ms)
 FROM requests GROUP BY hour ORDER BY hour
 """  # noqa: S608 - a number
 _QUANTILES = "quantile_cont({name}, [0.5, 0.9, 0.95, 0.99])"
@@ -63,6 +63,7 @@ class _Sums:
     prompt_chars: int = 0
     texts: int = 0
     first_tokens: int = 0
+    timed: int = 0
 
     @property
     def errors(self) -> int:
@@ -73,8 +74,9 @@ class _Sums:
         return self.requests - self.errors
 
     @property
-    def busy_s(self) -> float:
-        return self.busy / FIXED / 1000
+    def busy_s(self) -> float | None:
+        """None where requests failed and not one says how long it took."""
+        return None if self.requests and not self.timed else self.busy / FIXED / 1000
 
     def plus(self, other: _Sums) -> _Sums:
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from upkeep.credentials import Credentials
 from upkeep.errors import ConfigError, SourceError
+from upkeep.sources.aws_session import session
 from upkeep.sources.log_file import open_regular
 from upkeep.spec_sources import RequestLogSource
 
@@ -129,7 +130,7 @@ class Bucket:
             raise ConfigError("request_log path", path, rule, fix)
         self.where, self._bucket = path.rstrip("/"), bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        self._client = _client(connection, credentials)
+        self._client = _client(self.where, connection, credentials)
 
     def days(self) -> list[str]:
         """As :meth:`Place.days`."""
@@ -183,10 +184,10 @@ class Bucket:
             raise SourceError(f"{self.where}: {error}") from error
 
 
-def _client(connection: str | None, credentials: Credentials) -> Any:
-    """S3 by the connection's keys, or by boto3's own chain of credentials."""
-    import boto3
+def _client(where: str, connection: str | None, credentials: Credentials) -> Any:
+    """S3 by the connection's keys or role, or by boto3's own chain of credentials."""
     from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
 
     endpoint = os.environ.get(ENDPOINT) or None
     # Servers other than AWS's often do not know the newer default checksums.
@@ -198,13 +199,8 @@ def _client(connection: str | None, credentials: Credentials) -> Any:
         request_checksum_calculation=checksums,
         response_checksum_validation=checksums,
     )
-    chosen: dict[str, Any] = {}
-    if connection is not None:
-        secret = credentials(connection)
-        chosen = {
-            "aws_access_key_id": secret.login or None,
-            "aws_secret_access_key": secret.password or None,
-            "aws_session_token": secret.extra.get("aws_session_token"),
-            "region_name": secret.extra.get("region_name"),
-        }
-    return boto3.client("s3", endpoint_url=endpoint, config=config, **chosen)
+    secret = None if connection is None else credentials(connection)
+    try:
+        return session(secret, config=config).client("s3", endpoint_url=endpoint, config=config)
+    except (BotoCoreError, ClientError) as error:
+        raise SourceError(f"{where}: {error}") from error

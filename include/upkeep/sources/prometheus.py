@@ -38,7 +38,7 @@ from upkeep.sources.prometheus_histograms import (
     buckets_by_hour,
 )
 from upkeep.sources.prometheus_http import Api
-from upkeep.sources.prometheus_promql import matchers, selector
+from upkeep.sources.prometheus_promql import matchers, selector, several_models
 from upkeep.sources.prometheus_queries import (
     Count,
     Family,
@@ -174,6 +174,8 @@ class _Part:
         series_of = matchers(family.names, family.where, self.own)
         found = self.asking.read(series_of, series_of)
         beginning = Beginning.of(self.asking, series_of, found)
+        for words in several_models(series.labels for series in found):
+            notes.flag(f"{query.measure}: {words}")
         times: Times = set()
         for (series,) in identities(found, self.asking.replica_label):
             if not family.counts(series.labels):
