@@ -35,8 +35,8 @@ $(UV):
 venv: .venv/.locked ## the environment of the lock
 dev: .venv/.dev ## the same with the test tools
 
-run: venv ## sixteen days of a real model, from drift to a better champion
-	@$(BIN)/python -m examples.run
+run: venv ## sixteen days of a real model, from drift to a better champion; FLEET=all: two image models too
+	@FLEET=$(FLEET) $(BIN)/python -m examples.run
 
 up: venv ## leave MLflow and Airflow running for a person
 	@$(BIN)/python -m examples.stack up

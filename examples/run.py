@@ -1,7 +1,8 @@
 """The whole story in one script: sixteen days of a real model, from drift to a better champion.
 
-``make run`` calls it. Each step looks for what is already there and adopts it, so that a second
-run, or one after a kill, makes nothing twice.
+``make run`` calls it; ``make run FLEET=all`` plays two image models beside it. Each step looks
+for what is already there and adopts it, so that a second run, or one after a kill, makes nothing
+twice.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
+from examples import image_models
 from examples.stack import Stack, environment
 from examples.table import print_days
 from upkeep import promotion
@@ -142,6 +144,10 @@ def main() -> None:
     """Play the story."""
     steps = Steps()
     os.environ["UPKEEP_SCHEDULE"] = ""  # the story triggers its own days; make up has @daily
+    everything = os.environ.get("FLEET") == "all"
+    if everything:
+        with steps.step("train digits-gan, digits-vae and what looks at their images"):
+            image_models.prepare(STATE)
     os.environ.update(environment(STATE))
     stack = Stack(STATE)
     adopted = stack.is_up()
@@ -161,6 +167,8 @@ def main() -> None:
                 quiet_days(steps)
             scheduled_days(stack, store, tuple(n for n in group if n > QUIET_DAYS), steps)
         print_days(store, MODEL, [calendar(n) for n in range(1, LAST_DAY + 1)])
+        if everything:
+            image_models.play(stack, store, STATE, steps.step)
         stack.say_where()
     finally:
         training.kill()  # nothing, if it has ended

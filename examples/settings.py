@@ -36,7 +36,8 @@ def environment(state: Path) -> dict[str, str]:
 def _upkeep(state: Path, mlflow_port: int) -> dict[str, str]:
     return {
         "UPKEEP_STORE": str(state / "store"),
-        "UPKEEP_FLEET": str(REPOSITORY / "include" / "fleet"),
+        "UPKEEP_FLEET": str(fleet_of(state)),
+        "UPKEEP_TOOLS": str(state / "tools"),
         "UPKEEP_LOGS": str(state / "logs"),
         "UPKEEP_JOBS": str(state / "jobs"),
         "UPKEEP_CACHE": str(state / "cache"),
@@ -47,6 +48,17 @@ def _upkeep(state: Path, mlflow_port: int) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
     }
+
+
+def own_fleet(state: Path) -> Path:
+    """Where a run with more models than the story's keeps its fleet."""
+    return state.resolve() / "fleet"
+
+
+def fleet_of(state: Path) -> Path:
+    """The state's own fleet if it has one, else the repository's."""
+    own = own_fleet(state)
+    return own if own.is_dir() else REPOSITORY / "include" / "fleet"
 
 
 def _python_path() -> str:

@@ -18,7 +18,7 @@ COLUMNS = (
     "requests",
     "p95 ms",
     "USD / 1k",
-    "perplexity [95 %]",
+    "quality [95 %]",
     "drifted",
     "cause",
     "action",
@@ -48,7 +48,7 @@ def _row(store: Store, model: str, number: int, day: date) -> tuple[str, ...]:
         _number(metrics.requests if metrics else None, ".0f"),
         _number(metrics.latency_ms.p95 if metrics and metrics.latency_ms else None, ".1f"),
         _number(metrics.cost_usd_per_1k if metrics else None, ".5f"),
-        escape(_perplexity(quality)),
+        escape(_quality(quality)),
         escape(", ".join(drifted)) or "-",
         decision.cause if decision else "-",
         decision.action if decision else "-",
@@ -61,10 +61,10 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
-def _perplexity(quality: Evaluation | None) -> str:
-    found = [r for r in quality.results if r.measure == "perplexity"] if quality else []
-    if not found:
+def _quality(quality: Evaluation | None) -> str:
+    """The first of the model's measures, with its interval."""
+    if quality is None or not quality.results:
         return "-"
-    interval = found[0].interval
-    span = f" [{interval.low:.1f}, {interval.high:.1f}]" if interval else ""
-    return f"{found[0].score:.1f}{span}"
+    first = quality.results[0]
+    span = f" [{first.interval.low:.3g}, {first.interval.high:.3g}]" if first.interval else ""
+    return f"{first.measure} {first.score:.3g}{span}"

@@ -12,7 +12,7 @@ from upkeep import config_rules, job_limits, measures, yaml_strict
 from upkeep.config import DEFAULTS, Fleet, load_fleet
 from upkeep.errors import ConfigError
 from upkeep.records import Cause
-from upkeep.spec import ModelSpec, Quality
+from upkeep.spec import ModelSpec
 
 FLEET = Path(__file__).parents[1] / "include" / "fleet"
 DEFAULTS_TEXT = (FLEET / DEFAULTS).read_text()
@@ -376,6 +376,26 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "tiny.yaml:2:sources",
         ("at least 1 item",),
     ),
+    "C18-text-measure-of-images": (
+        changed(COOLDOWN, f"{COOLDOWN}\nquality: {{modality: image, measures: [bleu]}}"),
+        "tiny.yaml:10:quality.measures[0]",
+        ("'bleu': is not a measure of images", "allowed: clip_score, fid, image_vendi"),
+    ),
+    "C18-image-measure-of-texts": (
+        changed(COOLDOWN, f"{COOLDOWN}\nquality: {{measures: [fid]}}"),
+        "tiny.yaml:10:quality.measures[0]",
+        ("'fid': is not a measure of texts", "perplexity"),
+    ),
+    "image-measure-without-references": (
+        changed(COOLDOWN, f"{COOLDOWN}\nquality: {{modality: image, measures: [kid]}}"),
+        "tiny.yaml:10:quality.measures[0]",
+        ("'kid': needs quality.references", "add references: to quality"),
+    ),
+    "extractor-that-is-not-there": (
+        changed(COOLDOWN, f"{COOLDOWN}\nquality: {{features: '${{LOGS}}/tiny/gone'}}"),
+        "tiny.yaml:10:quality.features",
+        ("is not there", "correct the path"),
+    ),
     "unknown-kind-of-source": (
         changed("kind: request_log", "kind: request_logs"),
         "tiny.yaml:3:sources[0].kind",
@@ -691,8 +711,9 @@ def test_linked_files_are_models(write: Write, tmp_path: Path) -> None:
 def test_the_known_measures_are_those_of_the_days() -> None:
     """What an objective may name is what every day has, and what its quality measures give."""
     assert {*config_rules.OPERATIONAL, measures.SHARE} == set(measures.OPERATIONAL)
-    possible = get_args(get_args(Quality.model_fields["measures"].annotation)[0])
-    assert set(config_rules.QUALITY_MEASURES) == set(possible)
+    every = {*measures.of_modality("text"), *measures.of_modality("image")}
+    assert every == set(get_args(measures.MeasureName))
+    assert set(config_rules.NEEDS) == set(measures.OF_IMAGES)
 
 
 def test_every_cause_that_never_starts_a_job_is_refused_one() -> None:

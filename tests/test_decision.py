@@ -29,12 +29,15 @@ from upkeep.records import (
     Cause,
     CauseEvidence,
     DayFacts,
+    DayMeasures,
     Decision,
     Diagnosis,
     MeasureValue,
     PastDecision,
+    People,
+    Vote,
 )
-from upkeep.spec import Objective, Policy, Rule
+from upkeep.spec import MeasurePolicy, Objective, Policy, Rule
 
 Outcome = Literal["none", "running", "promoted", "refused", "failed"]
 FIRST = date(2026, 3, 5)  # the story's own first day, a Thursday
@@ -445,3 +448,82 @@ def test_what_no_job_can_mend_goes_to_a_person(cause: Cause) -> None:
     )
     drift = compare(judged.facts, default_policy())
     assert decide(judged.facts, drift, diagnosis, default_policy(), METHODS).action == "investigate"
+
+
+# ---------------------------------------------------------------- comparable, and a vote
+
+
+def remeasured(judged: Judged, name: str, **changes: Any) -> DayFacts:
+    """The facts with one of today's values measured another way."""
+    measures = tuple(
+        m.model_copy(update=changes) if m.name == name else m for m in judged.facts.current.measures
+    )
+    current = judged.facts.current.model_copy(update={"measures": measures})
+    return judged.facts.model_copy(update={"current": current})
+
+
+def test_a_measure_that_is_measured_another_way_is_held_until_a_new_baseline_is_ordered() -> None:
+    """Another tokenizer, other references, another extractor: the numbers do not compare (F2)."""
+    day = healthy()
+    facts = remeasured(day, "perplexity", signature="tokenizer:other")
+    made = judge(facts).decision
+    assert made.action == "hold"
+    assert "measured another way than before" in made.reasons[0].words
+    assert f"policy.baseline.since: {facts.day}" in made.reasons[0].words
+    policy = default_policy()
+    baseline = policy.baseline.model_copy(update={"since": facts.day})
+    ordered = judge(facts, policy.model_copy(update={"baseline": baseline})).decision
+    assert (ordered.action, ordered.cause) == ("keep", "learning")
+
+
+def test_a_measure_that_failed_says_why_it_is_held() -> None:
+    """The worker's own words reach the decision (F1, F3)."""
+    why = "fid: references: 1: are fewer than min_samples = 20"
+    facts = remeasured(healthy(), "perplexity", value=None, why=why)
+    made = judge(facts).decision
+    assert made.action == "hold"
+    assert why in made.reasons[0].words
+
+
+def voting(facts: DayFacts, *, counts: bool) -> DayFacts:
+    """The facts with people's verdict on perplexity."""
+    vote = Vote(measure="perplexity", counts=counts, words="Spearman -0.02 (-0.1 to 0.06)")
+    people = People(model=facts.model, day=facts.day, first_day=FIRST, ratings=99, votes=(vote,))
+    return facts.model_copy(update={"people": people})
+
+
+def test_a_measure_without_a_vote_is_seen_and_moves_nothing() -> None:
+    """The same drift with and without people's agreement; the reason stands in the decision."""
+    facts = healthy(today=HARMED).facts
+    kept = judge(voting(facts, counts=True))
+    lost = judge(voting(facts, counts=False))
+    assert kept.decision.action == judge(facts).decision.action != "keep"
+    assert {r.state for r in lost.drift.results if r.measure.startswith("perplexity")} == {"watch"}
+    assert (lost.decision.action, lost.decision.cause) == ("keep", "none")
+    [reason] = [r for r in lost.decision.reasons if r.value == "no vote"]
+    assert "Spearman -0.02" in reason.words
+
+
+def test_what_people_say_is_a_quality_of_its_own() -> None:
+    """A fall of relevance that only people see is the model's quality; silence holds nothing."""
+    policy = default_policy()
+    watched = MeasurePolicy(direction="higher_is_better", tolerance=0.5, kind="absolute")
+    measures = {**policy.measures, "human_relevance": watched}
+    policy = policy.model_copy(update={"measures": measures})
+
+    def rated(day: DayMeasures, value: float | None) -> DayMeasures:
+        added = MeasureValue(name="human_relevance", value=value)
+        return day.model_copy(update={"measures": (*day.measures, added)})
+
+    facts = healthy().facts
+    history = tuple(rated(d, 4.2 + 0.05 * (n % 3)) for n, d in enumerate(facts.history))
+    facts = facts.model_copy(update={"history": history})
+    actions = {
+        value: judge(
+            facts.model_copy(update={"current": rated(facts.current, value)}), policy
+        ).decision
+        for value in (4.2, 1.5, None)
+    }
+    assert actions[4.2].action == "keep"
+    assert actions[1.5].cause == "model_quality"
+    assert actions[None].action == "keep"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from upkeep.errors import ParamError
-from upkeep.params import MAX_CONF_BYTES, TriggerParams, effective_params
+from upkeep.params import MAX_CONF_BYTES, RatingParams, TriggerParams, effective_params
 from upkeep.trigger_form import NEEDED, PARAMS_OF, DagName, param_schema
 
 TODAY = date(2026, 11, 23)
@@ -117,7 +117,7 @@ ROLLBACK_REFUSED: dict[str, tuple[Any, str, str]] = {
     "D1-zero": ({"models": ["painter"], "to_version": "0"}, "to_version", "number"),
     "D1-alias": ({"models": ["painter"], "to_version": "champion"}, "to_version", "number"),
     "no-model": ({}, "models", "name the models"),
-    "two-models": ({"models": ["painter", "summary"]}, "models", "of one model"),
+    "two-models": ({"models": ["painter", "summary"]}, "models", "for one model"),
     "D4-day": ({"models": ["painter"], "day": "2026-11-22"}, "day", "unknown parameter"),
 }
 
@@ -130,6 +130,25 @@ def test_a_rollback_refuses(case: str) -> None:
         effective(conf, dag="rollback")
     assert caught.value.where == name
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("how_many", [0, 51, 2.0, "5", True])
+def test_a_person_is_asked_about_one_to_fifty_outputs(how_many: Any) -> None:
+    """D2, D3: a whole number in its bounds; the bounds themselves are allowed."""
+    with pytest.raises(ParamError) as caught:
+        effective({"models": ["painter"], "how_many": how_many}, dag="rate_outputs")
+    assert caught.value.where == "how_many"
+    for fine in (1, 50):
+        made = effective({"models": ["painter"], "how_many": fine}, dag="rate_outputs")
+        assert isinstance(made, RatingParams)
+        assert made.how_many == fine
+
+
+def test_ratings_are_of_one_named_model() -> None:
+    """Nobody is asked about the whole fleet at once."""
+    for conf in ({}, {"models": ["painter", "summary"]}):
+        with pytest.raises(ParamError):
+            effective(conf, dag="rate_outputs")
 
 
 def test_no_parameters_mean_yesterday_and_the_whole_fleet() -> None:
@@ -211,7 +230,7 @@ def test_a_fleet_of_none_gives_no_models() -> None:
 def test_every_dag_has_fields_and_every_field_belongs_to_a_dag() -> None:
     """The forms and the check never speak of different parameters."""
     assert set(PARAMS_OF) == set(get_args(DagName))
-    assert {n for names in PARAMS_OF.values() for n in names} == set(TriggerParams.model_fields)
+    assert {n for names in PARAMS_OF.values() for n in names} == set(RatingParams.model_fields)
 
 
 @pytest.mark.parametrize("dag", get_args(DagName))
@@ -223,7 +242,7 @@ def test_the_form_and_the_check_agree(dag: DagName) -> None:
         assert field["title"]
         enum = {"enum": field["enum"]} if field["enum"] else {}
         jsonschema.validate(field["default"], {"type": field["type"], **enum})
-        if name not in ("day", "models"):
+        if name not in ("day", "models", "how_many"):
             assert field["default"] == TriggerParams.model_fields[name].default
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,28 +51,31 @@ def test_nothing_but_finite_numbers_is_ever_sent(numbers: dict[str, object]) -> 
     assert set(sent) == kept
 
 
-def test_a_nan_that_got_past_the_records_is_not_sent(story: Story) -> None:
+def test_a_nan_that_got_past_the_records_is_not_sent(retrained: DayRecords, story: Story) -> None:
     """Even a record made without validation gives no NaN."""
     good = metrics_of(story.days[7].facts.current)
     broken = DailyMetrics.model_construct(
         **{**dict(good), "cost_usd_per_1k": math.nan, "tokens_out_per_s": math.inf}
     )
-    sent = headline(broken, None)
+    sent = headline(replace(retrained, metrics=broken, quality=None))
     assert "requests" in sent
     assert not {"cost_usd_per_1k", "tokens_out_per_s", "perplexity"} & set(sent)
 
 
-def test_headline_names_are_stable(story: Story) -> None:
-    """A whole day has every headline number, an empty one none but its coverage."""
+def test_headline_names_are_stable(retrained: DayRecords, story: Story) -> None:
+    """A whole day has every headline number and its quality beside the baseline."""
     today = story.days[7].facts.current
-    assert tuple(headline(metrics_of(today), quality_of(today))) == HEADLINE
-    assert headline(None, None) == {}
+    day = replace(retrained, metrics=metrics_of(today), quality=quality_of(today))
+    assert set(headline(day)) == {
+        *HEADLINE,
+        *("perplexity", "perplexity_low", "perplexity_high", "perplexity_baseline"),
+        *("bleu", "rouge_l"),
+    }
+    assert headline(replace(retrained, metrics=None, quality=None, drift=None)) == {}
 
 
 def test_a_day_without_a_decision_is_running(retrained: DayRecords) -> None:
     """What is not decided does not look finished, and has no action param."""
-    from dataclasses import replace
-
     page = present(retrained)
     assert day_view(retrained, page).status == "FINISHED"
     view = day_view(replace(retrained, decision=None), page)
@@ -92,8 +96,6 @@ def test_every_state_of_a_job_has_words(
     retrained: DayRecords, gone: tuple[str, ...], words: str
 ) -> None:
     """From running to promoted."""
-    from dataclasses import replace
-
     job = replace(retrained.jobs[0], **dict.fromkeys(gone))
     assert outcome_of(job) == words
 

@@ -27,6 +27,8 @@ from upkeep.records import (
     JobSpec,
     ModelInput,
     Sample,
+    SampleScores,
+    sha256_hex,
 )
 from upkeep.runtime import load
 from upkeep.samples import put_samples
@@ -69,7 +71,7 @@ def make_job(store: Store, kind: JobKind, **changes: Any) -> JobSpec:
 
 def evaluate_job(store: Store, **changes: Any) -> JobSpec:
     """An evaluation by all three measures."""
-    params = {"measures": ["perplexity", "bleu", "rouge"], "resamples": 100}
+    params = {"measures": ["perplexity", "bleu", "rouge_l"], "resamples": 100}
     return make_job(store, "evaluate", **{"params": params} | changes)
 
 
@@ -160,12 +162,12 @@ def test_a_refused_job_ends_with_2_and_leaves_nothing(
     tmp_path: Path, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A refused job ends with 2 and leaves nothing."""
-    job = evaluate_job(store, params={"measures": ["bleu"], "min_samples": 30})
+    job = evaluate_job(store, params={"measures": ["bleu"], "min_samples": 1})
     path = tmp_path / "JOB.json"
     path.write_bytes(job.canonical_bytes())
     before = store.list("")
     assert worker.main([str(path)]) == 2
-    assert "24: are fewer than min_samples = 30" in capsys.readouterr().err
+    assert "params.min_samples: 1" in capsys.readouterr().err
     assert store.list("") == before
 
 
@@ -221,7 +223,7 @@ def test_the_program_is_light_until_it_knows_the_job_and_never_meets_airflow() -
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"params": {"measures": ["fid"]}}, r"measures: 'fid': must be one of"),
+        ({"params": {"measures": ["fidelity"]}}, r"measures: 'fidelity': must be one of"),
         ({"params": {"measures": []}}, r"params.measures: \[\]: List should have at least 1"),
         ({"params": {}}, r"params.measures: .*Field required"),
         ({"params": {"measures": ["bleu"], "sead": 1}}, r"did you mean seed\?"),
@@ -339,8 +341,41 @@ def test_at_most_max_samples_are_measured_and_they_are_the_same_each_time(
         tmp_path, evaluate_job(store, params=params, output_prefix=f"{PREFIX}/evaluate-again")
     )
     assert isinstance(first, Evaluation)
+    assert isinstance(again, Evaluation)
     assert first.results[0].n == 21
-    assert first == again
+    assert (first.results, first.failure_modes) == (again.results, again.failure_modes)
+    assert first.scores is not None
+    assert again.scores is not None
+    assert first.scores.sha256 == again.scores.sha256
+
+
+def test_a_measure_that_cannot_be_computed_is_on_record_beside_the_others(
+    tmp_path: Path, store: Store
+) -> None:
+    """It never passes silently as absent: the name, the count, what is needed, what to do."""
+    params = {"measures": ["perplexity", "bleu", "fid"], "min_samples": 2, "resamples": 100}
+    samples = [Sample(id=str(n), slice="a", prompt="the loop closes when") for n in range(8)]
+    job = evaluate_job(store, params=params, output_prefix=f"{PREFIX}/blind")
+    data = {"evaluation": put_samples(store, f"{PREFIX}/blind.jsonl", samples)}
+    found = run_here(tmp_path, job.model_copy(update={"data": data}))
+    assert isinstance(found, Evaluation)
+    assert [result.measure for result in found.results] == ["perplexity"]
+    words = {missing.measure: missing.words for missing in found.unmeasured}
+    assert list(words) == ["bleu", "fid"]
+    assert "samples with a reference: 0: are fewer than min_samples = 2" in words["bleu"]
+    assert "quality.features" in words["fid"]
+
+
+def test_the_scores_of_each_sample_lie_beside_the_result(tmp_path: Path, store: Store) -> None:
+    """JSON lines under the hash that the result names: what people's ratings are held against."""
+    found = run_here(tmp_path, evaluate_job(store))
+    assert isinstance(found, Evaluation)
+    assert found.scores is not None
+    data = store.get(found.scores.path) or b""
+    assert sha256_hex(data) == found.scores.sha256
+    rows = [SampleScores.parse(line) for line in data.splitlines()]
+    assert len(rows) == 24
+    assert {"bleu", "perplexity", "rouge_l"} == {name for row in rows for name in row.scores}
 
 
 def test_a_compressed_candidate_lies_in_the_store_and_runs(tmp_path: Path, store: Store) -> None:

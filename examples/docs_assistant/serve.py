@@ -2,38 +2,24 @@
 
 Each request is really answered by the model; tokens are counted and times measured as they
 happen. Only the time stamps are laid out over the day, because sixteen days do not fit into a
-minute. The requests of the days asked for together are answered in a mixed order, so that a
-stall of this machine falls on all of those days alike.
-
-A day is JSON lines, one file an hour, closed by ``_complete.json`` with size and SHA-256 of each
-file. It appears at once, by a rename; a day that is there already is never written again.
+minute. ``served_days`` says in which order requests are answered, and what a day's files are.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import json
 import os
-import random
 import sys
-import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from examples.docs_assistant import corpus, traffic
 from examples.docs_assistant.traffic import DAMAGED_DAY, Request
-from upkeep.records import canonical_json, sha256_hex
+from examples.served_days import Progress, Row, answer_days, rfc3339, write_day
 from upkeep.runtime import Format, Generation, load
 
-Progress = Callable[[str], None]
-Row = dict[str, Any]
-
 NEW_TOKENS = 14
-MANIFEST = "_complete.json"
 GARBAGE = b"\xff\xfe\x00 not json \x00"
 
 
@@ -62,38 +48,21 @@ def serve_days(
     if missing:
         texts = corpus.load()
         asked = {number: traffic.requests(texts, number, seed) for number in missing}
-        rows = _answer(runtime(), version, asked, progress)
+        model = runtime()
+        rows = answer_days(asked, lambda request: _answered(request, version, model), progress)
         for number in missing:
-            _write_day(out, number, rows[number])
+            finish = damage if number == DAMAGED_DAY else None
+            write_day(out, traffic.day_date(number), rows[number], finish)
     for number in sorted(set(days) - set(missing)):
         progress(f"day {number} is there already")
     return folders
 
 
-def _answer(
-    runtime: Answers, version: str, asked: Mapping[int, Sequence[Request]], progress: Progress
-) -> dict[int, list[Row]]:
-    """Rows of each day, in order of time."""
-    todo = [(number, request) for number, day in asked.items() for request in day]
-    random.Random(0).shuffle(todo)
-    rows: dict[int, list[Row]] = defaultdict(list)
-    runtime.generate(todo[0][1].prompt, NEW_TOKENS)  # the first call of a process is slow
-    gc.collect()
-    gc.freeze()  # a collection over everything that was loaded would fall on one request
-    for done, (number, request) in enumerate(todo, start=1):
-        rows[number].append(_row(request, version, runtime.generate(request.prompt, NEW_TOKENS)))
-        if done % 200 == 0 or done == len(todo):
-            progress(f"{done} of {len(todo)} requests answered")
-    gc.unfreeze()
-    for day in rows.values():
-        day.sort(key=lambda row: str(row["request_id"]))
-    return rows
-
-
-def _row(request: Request, version: str, answer: Generation) -> Row:
+def _answered(request: Request, version: str, model: Answers) -> Row:
+    answer = model.generate(request.prompt, NEW_TOKENS)
     row: Row = {
         "request_id": request.id,
-        "time": _rfc3339(request.time),
+        "time": rfc3339(request.time),
         "model_version": version,
         "client": request.client,
         "tokens_in": answer.tokens_in,
@@ -105,37 +74,6 @@ def _row(request: Request, version: str, answer: Generation) -> Row:
         "completion": answer.text,
     }
     return row | ({"reference": request.reference} if request.reference else {})
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _write_day(out: Path, number: int, rows: Sequence[Row]) -> None:
-    """The day's folder, whole or not at all; whoever renames first wins."""
-    day: date = traffic.day_date(number)
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{day}-", dir=out) as place:
-        folder = Path(place) / "day"
-        folder.mkdir()
-        write_hours(folder, rows)
-        if number == DAMAGED_DAY:
-            damage(folder)
-        os.rename(folder, out / day.isoformat())  # noqa: PTH104 - refuses a folder with files
-
-
-def write_hours(folder: Path, rows: Sequence[Row]) -> None:
-    """24 files of JSON lines and their manifest; an hour without requests is an empty file."""
-    hours: dict[str, list[bytes]] = {f"{hour:02d}.jsonl": [] for hour in range(24)}
-    for row in rows:
-        hours[f"{row['time'][11:13]}.jsonl"].append(canonical_json(row) + b"\n")
-    files = {}
-    for name, lines in hours.items():
-        data = b"".join(lines)
-        (folder / name).write_bytes(data)
-        files[name] = {"size_bytes": len(data), "sha256": sha256_hex(data)}
-    manifest = json.dumps({"files": files}, indent=1)
-    (folder / MANIFEST).write_text(manifest, encoding="utf-8")
 
 
 def damage(folder: Path) -> list[str]:

@@ -34,6 +34,7 @@ class Point(NamedTuple):
     value: float
     interval: Interval | None
     version: str
+    signature: str = ""
 
     @property
     def weekend(self) -> bool:
@@ -85,7 +86,7 @@ class Chart:
     ) -> None:
         """``weekly``: weekends are compared with weekends once there are two of them."""
         self.rule, self.needed, self.threshold = rule, baseline.min_days, threshold
-        self._window, self._weekly = baseline.days, weekly
+        self._window, self._weekly, self.since = baseline.days, weekly, baseline.since
         self._joined: list[Point] = []
         self._up = self._down = 0.0
         self._version: str | None = None

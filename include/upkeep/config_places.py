@@ -36,6 +36,34 @@ def check_sources(root: Node, spec: ModelSpec, environ: Mapping[str, str]) -> It
             yield ConfigError(where, source.kind, "asks for nothing", "add queries: [vllm]")
 
 
+def check_tools(root: Node, spec: ModelSpec, environ: Mapping[str, str]) -> Iterator[ConfigError]:
+    """What measures an image model lies where it is said to lie."""
+    for name in ("references", "features", "clip"):
+        path = getattr(spec.quality, name)
+        fault = _path_fault(path, environ) if path else None
+        if fault is None and path and not Path(expanded(path, environ)).exists():
+            fault = "is not there", "give the file or folder, or correct the path"
+        if fault:
+            yield ConfigError(place(root, ("quality", name)), path, *fault)
+
+
+def expanded(path: str, environ: Mapping[str, str] = os.environ) -> str:
+    """The path with each ``${VAR}`` taken from the environment.
+
+    Raises:
+        ConfigError: a variable is not set.
+
+    """
+
+    def value(match: re.Match[str]) -> str:
+        found = environ.get(match[1])
+        if not found:
+            raise ConfigError("path", path, f"{match[1]} is not set", f"export {match[1]}")
+        return found
+
+    return _VARIABLE.sub(value, path)
+
+
 def _path_fault(path: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
     names = _VARIABLE.findall(path)
     unset = [name for name in names if not environ.get(name)]

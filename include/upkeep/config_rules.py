@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from upkeep import measures
 from upkeep.config_fields import errors_of, place, suggestion
-from upkeep.config_places import check_sources
+from upkeep.config_places import check_sources, check_tools
 from upkeep.errors import ConfigError
 from upkeep.records import Cause, Direction, Resources
 from upkeep.spec import MeasurePolicy, ModelSpec, Rule
@@ -39,11 +39,13 @@ OPERATIONAL: Mapping[str, Direction | None] = {
     "tokens_out_per_s": "higher_is_better",
     "prompt_chars_mean": None,
 }
-# The measure that each entry of quality.measures gives.
-QUALITY_MEASURES: Mapping[str, tuple[str, Direction]] = {
-    "perplexity": ("perplexity", "lower_is_better"),
-    "bleu": ("bleu", "higher_is_better"),
-    "rouge": ("rouge_l", "higher_is_better"),
+# What a quality measure needs of the model's file.
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "clip_score": ("clip",),
+    "fid": ("references", "features"),
+    "image_vendi": ("features",),
+    "inception_score": ("features",),
+    "kid": ("references", "features"),
 }
 # Days that cannot be judged: whatever the policy says, no job may come of them.
 CAUSES_WITHOUT_JOB: Mapping[Cause, tuple[str, ...]] = {
@@ -136,10 +138,26 @@ def check_limits(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[
             yield ConfigError(where, measure, "is named twice", "remove one of them")
 
 
+def check_quality(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[ConfigError]:
+    """The measures exist for what the model makes, and have what they need (C18)."""
+    quality = spec.quality
+    valid = measures.of_modality(quality.modality)
+    for index, name in enumerate(quality.measures):
+        where = place(root, ("quality", "measures", index))
+        if name not in valid:
+            rule = f"is not a measure of {quality.modality}s"
+            yield ConfigError(where, name, rule, f"allowed: {', '.join(valid)}")
+        for need in NEEDS.get(name, ()):
+            if getattr(quality, need) is None:
+                yield ConfigError(where, name, f"needs quality.{need}", f"add {need}: to quality")
+
+
 def known_measures(spec: ModelSpec) -> dict[str, Direction | None]:
     """The measures that this model's days have, with the direction that is better."""
-    computed = (QUALITY_MEASURES[m] for m in spec.quality.measures)
-    return {**OPERATIONAL, **dict(computed)}
+    computed: dict[str, Direction] = {n: measures.better(n) for n in spec.quality.measures}
+    rated = spec.reviews.criteria if spec.reviews else ()
+    people: dict[str, Direction] = {f"{measures.HUMAN}_{c}": "higher_is_better" for c in rated}
+    return {**OPERATIONAL, **computed, **people}
 
 
 def _base_measure(name: str, known: Mapping[str, Direction | None]) -> str | None:
@@ -158,7 +176,7 @@ def check_measures(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterato
             if _base_measure(name, known) is None:
                 where = place(root, ("policy", kind, name))
                 rule = "is not a measure of this model"
-                if any(name == given for given, _ in QUALITY_MEASURES.values()):
+                if name in get_args(measures.MeasureName):
                     rule += " (quality.measures does not compute it)"
                 yield ConfigError(where, name, rule, suggestion(name, known))
     for name, policy in spec.policy.measures.items():
@@ -222,7 +240,9 @@ CHECKS: tuple[Check, ...] = (
     check_lax_fields,
     check_prices,
     check_limits,
+    check_quality,
     check_measures,
     check_rules,
     check_sources,
+    check_tools,
 )

@@ -17,38 +17,32 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
-from upkeep import decision, diagnosis, drift, late, observing, promotion
+from upkeep import decision, diagnosis, drift, evaluating, late, observing, people, promotion
 from upkeep.candidate import (
     CandidateRoute,
     Kind,
     job_key,
-    model_input,
-    output_prefix,
 )
 from upkeep.credentials import Credentials
 from upkeep.deployment import Deployment
 from upkeep.errors import LeaseHeld, ParamError
-from upkeep.facts import champion_on, gather, serving_version
+from upkeep.facts import gather
 from upkeep.opening import open_day, opened_day, record_orders, told
 from upkeep.params import TriggerParams
 from upkeep.records import (
     Approval,
     Candidate,
-    DailyMetrics,
     DayFacts,
     Decision,
     Diagnosis,
     Drift,
     Evaluation,
     GateResult,
-    JobSpec,
     LedgerEntry,
-    ModelInput,
     Override,
     Revision,
     ValidationResult,
 )
-from upkeep.samples import choose_samples, put_samples, read_samples, samples_key
 from upkeep.spec import ModelSpec, spec_of
 from upkeep.store import Lease, adopt_or_put, get_record, record_key
 from upkeep.tracking import run_place
@@ -135,7 +129,7 @@ class Cycle:
             return known
         if not self.observe(model, day).trusted:
             return None
-        job = self._evaluate_job(model, day)
+        job = evaluating.evaluate_job(self.store, self._spec(model, day), day)
         if job is None:
             return None
         made = self.deployment.result(job, self._spec(model, day).jobs.engine, Evaluation)
@@ -147,6 +141,7 @@ class Cycle:
         if known is not None:
             return known
         opened, spec = opened_day(self.store, model, day), self._spec(model, day)
+        people.listen(self.deployment, spec, day)
         days = spec.policy.baseline.days + HISTORY_EXTRA_DAYS
         facts: DayFacts = adopt_or_put(
             self.store, record_key(model, day, "facts"), gather(self.store, opened, days)
@@ -183,8 +178,9 @@ class Cycle:
 
         ``force`` trusts nothing that was sent before: it heals what was deleted in MLflow.
         """
-        tracker = self.deployment.tracker()
-        for past in observing.late_days(self._spec(model, day), day):
+        tracker, spec = self.deployment.tracker(), self._spec(model, day)
+        people.ask(self.deployment, spec, day)
+        for past in observing.late_days(spec, day):
             if late.revisions(self.store, model, past):
                 tracker.project_day(self.store, model, past)
         run_id = tracker.project_day(self.store, model, day, force=force)
@@ -235,43 +231,6 @@ class Cycle:
 
     def _route(self, model: str, day: date, kind: Kind) -> CandidateRoute:
         return CandidateRoute(self.deployment, opened_day(self.store, model, day), kind)
-
-    # ------------------------------------------------------------------ inputs of the steps
-
-    def _evaluate_job(self, model: str, day: date) -> JobSpec | None:
-        """The evaluation of the version that served; None if it is not one of ours."""
-        spec = self._spec(model, day)
-        metrics = get_record(self.store, record_key(model, day, "metrics"), DailyMetrics)
-        source = self._served(metrics) if metrics else None
-        samples = choose_samples(
-            read_samples(self.store, samples_key(model, day)), spec.quality.max_samples
-        )
-        if source is None or len(samples) < spec.quality.min_samples:
-            return None
-        prefix = output_prefix(model, day, "evaluate")
-        job = JobSpec(
-            key=job_key(model, day, "evaluate"),
-            kind="evaluate",
-            model=model,
-            day=day,
-            method="+".join(spec.quality.measures),
-            source=source,
-            data={"evaluation": put_samples(self.store, f"{prefix}/evaluation.jsonl", samples)},
-            params={
-                "measures": list(spec.quality.measures),
-                "min_samples": spec.quality.min_samples,
-            },
-            resources=spec.jobs.resources,
-            store_root=self.store.root,
-            output_prefix=prefix,
-        )
-        return adopt_or_put(self.store, record_key(model, day, "evaluate-job"), job)
-
-    def _served(self, metrics: DailyMetrics) -> ModelInput | None:
-        champion = champion_on(self.store, metrics.model, metrics.day)
-        version = serving_version(metrics, champion.version if champion else None)
-        entries = [e for e in promotion.ledger(self.store, metrics.model) if e.version == version]
-        return model_input(entries[-1]) if entries else None
 
 
 def methods_of(spec: ModelSpec) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Everything that the store holds about one model's day, read for those who show it.
 
-Samples are not among it: texts of users stay in the store.
+Texts are not among it, they stay in the store; of an image model some images are.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import date
 from functools import partial
 from typing import Any, Protocol
 
+from upkeep.pictures import unpack
 from upkeep.records import (
     Approval,
     Benchmark,
@@ -27,6 +28,7 @@ from upkeep.records import (
     JobSpec,
     LedgerEntry,
     Override,
+    People,
     Revision,
     ValidationResult,
     canonical_json,
@@ -35,10 +37,11 @@ from upkeep.records import (
 from upkeep.sealed import R, unseal
 
 JOB_KINDS = ("compress", "retrain")
+MOST_IMAGES = 40
 GX_DOCUMENT = "great-expectations.json"
 DAY_STEPS = (
     *("open", "metrics", "validation", "quality", "facts"),
-    *("drift", "diagnosis", "decision", "override"),
+    *("drift", "diagnosis", "decision", "override", "people"),
 )
 JOB_STEPS = ("job", "candidate", "benchmark", "gate", "approval", "promotion", "failure")
 
@@ -99,6 +102,8 @@ class DayRecords:
     jobs: tuple[JobRecords, ...]
     gx_document: bytes | None
     late: tuple[Revision, ...] = ()
+    people: People | None = None
+    images: tuple[bytes, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
@@ -149,8 +154,16 @@ def read_day(store: Records, model: str, day: date, revision: int = 1) -> DayRec
         jobs=tuple(job for kind in JOB_KINDS if (job := _job(store, prefix, kind)) is not None),
         gx_document=store.get(f"{prefix}/{GX_DOCUMENT}"),
         late=tuple(unseal(name, data, Revision) for name, data in late.items()),
+        people=read("people", People),
+        images=_some_images(store.get(f"{prefix}/images.parquet"), prefix),
         files={**files, **{f"{name.split('/')[-2]}-late.json": late[name] for name in late}},
     )
+
+
+def _some_images(data: bytes | None, prefix: str) -> tuple[bytes, ...]:
+    """Some of the day's images: the first by name, which is the hash of their bytes."""
+    found = unpack(f"{prefix}/images.parquet", data) if data else {}
+    return tuple(found[name] for name in sorted(found)[:MOST_IMAGES])
 
 
 def _late(store: Records, prefix: str) -> dict[str, bytes]:

@@ -64,7 +64,7 @@ def decide(
         revision=facts.revision,
         action=verdict.action,
         cause=diagnosis.cause,
-        reasons=(*verdict.reasons, *_observed(drift)),
+        reasons=(*verdict.reasons, *_observed(drift), *_voteless(facts)),
         champion_version=facts.champion_version,
         job=_job(verdict.action, methods),
         inputs=tuple(HashedInput(name=name, sha256=r.digest()) for name, r in named),
@@ -93,6 +93,19 @@ def _observed(drift: Drift) -> Iterator[Reason]:
             )
 
 
+def _voteless(facts: DayFacts) -> Iterator[Reason]:
+    """Every measure that people stopped agreeing with."""
+    for vote in facts.people.votes if facts.people else ():
+        if not vote.counts:
+            yield Reason(
+                fact=vote.measure,
+                value="no vote",
+                rule="a measure that people stopped agreeing with moves nothing",
+                threshold="reviews.min_agreement",
+                words=f"{vote.measure} has no vote: {vote.words}.",
+            )
+
+
 # ---------------------------------------------------------------- what no policy switches off
 
 
@@ -105,8 +118,10 @@ def _guarded(day: _Day) -> _Verdict | None:
     asking = tuple(_found(f) for f in validation.failures if f.severity != "flag")
     if asking:
         return _Verdict("investigate", asking)
-    missing = tuple(_missing(day)) if day.diagnosis.cause != "no_traffic" else ()
-    return _Verdict("hold", missing) if missing else None
+    if day.diagnosis.cause == "no_traffic":
+        return None
+    unknown = (*_missing(day), *_incomparable(day))
+    return _Verdict("hold", unknown) if unknown else None
 
 
 def _no_champion(facts: DayFacts) -> Reason:
@@ -148,14 +163,41 @@ def _missing(day: _Day) -> Iterator[Reason]:
     """One reason for each quality or objective measure that has no value today."""
     quality = [n for n in day.policy.measures if measures.family(n) == "quality"]
     for name in dict.fromkeys([*quality, *day.policy.objectives]):
-        if day.facts.current.value(name) is None:
+        found = day.facts.current.measure(name)
+        if found is None or found.value is None:
+            why = f" ({found.why})" if found is not None and found.why else ""
             yield Reason(
                 fact=name,
                 value="not collected",
                 rule="an unknown is never a pass",
                 threshold="a value every day",
-                words=f"{name} was not collected on {day.facts.day}: nothing is decided blindly.",
+                words=(
+                    f"{name} was not collected on {day.facts.day}{why}: nothing is decided blindly."
+                ),
             )
+
+
+def _incomparable(day: _Day) -> Iterator[Reason]:
+    """One reason for each measure that is measured another way than on the day before it."""
+    since = day.policy.baseline.since
+    earlier = [d for d in day.facts.history if since is None or d.day >= since]
+    for name in day.policy.measures:
+        today = day.facts.current.measure(name)
+        known = (found for d in reversed(earlier) if (found := d.measure(name)) is not None)
+        last = next((found for found in known if found.value is not None), None)
+        if today is None or last is None or today.signature == last.signature:
+            continue
+        yield Reason(
+            fact=name,
+            value=today.signature,
+            rule="scores compare only where they are measured alike",
+            threshold=last.signature,
+            words=(
+                f"{name} is measured another way than before ({last.signature} is now "
+                f"{today.signature}): restore it, or order a new baseline with "
+                f"policy.baseline.since: {day.facts.day}."
+            ),
+        )
 
 
 # ---------------------------------------------------------------- the policy's rules

@@ -26,6 +26,7 @@ from upkeep.records import JobSpec, JobStatus, Record
 from upkeep.report import present
 from upkeep.store import Store, get_record, open_store
 from upkeep.tracking import Tracker
+from upkeep.tracking_reviews import Reviews
 
 R = TypeVar("R", bound=Record)
 POLL_FIRST_S, POLL_MOST_S = 0.1, 2.0
@@ -72,6 +73,10 @@ class Deployment:
     def tracker(self) -> Tracker:
         """The client of MLflow."""
         return Tracker(self.tracking_uri, present)
+
+    def reviewers(self) -> Reviews:
+        """The review queues of MLflow."""
+        return Reviews(self.tracking_uri)
 
     def engine(self, name: str) -> Engine:
         """The compute engine of that name."""

@@ -135,7 +135,7 @@ def _log_change(result: DriftResult) -> float:
 
 
 def _quality(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
-    fallen = _of(harmful, "quality")
+    fallen = _of(harmful, "quality", "people")
     if not fallen:
         return
     score, said = _share(fallen, harmful), _said(fallen)

@@ -17,6 +17,10 @@ tolerance (Smyth 2004) may make it larger, so that five quiet days do not promis
 day's score is its deviation over this noise, turned from Student's t to a normal score
 (Quesenberry 1991). A day outside the tolerance on the harmful side does not join: a bad level
 never becomes normal. Measures with direction ``neither`` follow what comes.
+
+Values are compared only with values of the same ``signature`` (tokenizer, references, feature
+extractor ..). A measure that people stopped agreeing with has no vote: it never gets worse than
+``watch``.
 """
 
 from __future__ import annotations
@@ -30,8 +34,10 @@ from upkeep.records import (
     DayMeasures,
     Drift,
     DriftResult,
+    DriftState,
     Interval,
     MeasureValue,
+    Vote,
 )
 from upkeep.spec import MeasurePolicy, Policy
 
@@ -96,25 +102,35 @@ def _point(day: DayMeasures, name: str) -> Point | None:
     found = _value(day, name)
     if found is None or found.value is None:
         return None
-    return Point(day.day, found.value, found.interval, day.champion_version)
+    return Point(day.day, found.value, found.interval, day.champion_version, found.signature)
 
 
 # ---------------------------------------------------------------- one measure
 
 
 def _result(name: str, rule: MeasurePolicy, facts: DayFacts, chart: Chart) -> DriftResult:
+    today, since = _point(facts.current, name), chart.since
     for day in facts.history:
-        point = _point(day, name) if day.trusted and day.day < facts.day else None
-        if point is not None:
+        usable = day.trusted and day.day < facts.day and (since is None or day.day >= since)
+        point = _point(day, name) if usable else None
+        if point is not None and (today is None or point.signature == today.signature):
             chart.learn(point)
-    today = _point(facts.current, name)
     if not (facts.current.trusted and facts.validation.trusted):
         return _unknown(name, rule, chart, today, "the day's data cannot be trusted")
     if today is None:
         return _unknown(name, rule, chart, today, "earlier days have it, today it is missing")
     if not chart.ready:
         return _unknown(name, rule, chart, today, _learning(name, chart))
-    return _judged(name, rule, chart, chart.judge(today))
+    found = _judged(name, rule, chart, chart.judge(today))
+    vote = facts.people.vote(measures.split(name)[0]) if facts.people else None
+    return found if vote is None or vote.counts else _without_vote(found, vote)
+
+
+def _without_vote(found: DriftResult, vote: Vote) -> DriftResult:
+    """What a measure says that people have stopped agreeing with: it is seen, and moves nothing."""
+    state: DriftState = "watch" if found.state == "drifted" else found.state
+    words = f"{found.words}; it has no vote: {vote.words}"
+    return found.model_copy(update={"state": state, "words": words})
 
 
 def _learning(name: str, chart: Chart) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Literal
 
-from upkeep import promotion
+from upkeep import measures, promotion
 from upkeep.late import first, newest
 from upkeep.records import (
     DailyMetrics,
@@ -21,6 +21,7 @@ from upkeep.records import (
     LedgerEntry,
     MeasureValue,
     PastDecision,
+    People,
     ValidationResult,
 )
 from upkeep.store import Store, get_record, record_key
@@ -29,10 +30,15 @@ Outcome = Literal["none", "running", "promoted", "refused", "failed"]
 
 
 def measures_of(
-    metrics: DailyMetrics, quality: Evaluation | None, *, trusted: bool, version: str
+    metrics: DailyMetrics,
+    quality: Evaluation | None,
+    *,
+    trusted: bool,
+    version: str,
+    people: People | None = None,
 ) -> DayMeasures:
     """Flatten one day's records into named numbers; what was not collected stays ``None``."""
-    values = [*_traffic(metrics), *_quality(quality)]
+    values = [*_traffic(metrics), *_quality(quality), *_people(people)]
     return DayMeasures(
         day=metrics.day, trusted=trusted, champion_version=version, measures=tuple(values)
     )
@@ -55,21 +61,41 @@ def _traffic(metrics: DailyMetrics) -> Iterator[MeasureValue]:
         yield MeasureValue(name=name, value=value, n=n)
     total = sum(metrics.requests_by_slice.values())
     for name, count in sorted(metrics.requests_by_slice.items()):
-        yield MeasureValue(name=f"share[{name}]", value=count / total, n=total)
+        yield MeasureValue(name=measures.sliced(measures.SHARE, name), value=count / total, n=total)
 
 
 def _quality(quality: Evaluation | None) -> Iterator[MeasureValue]:
     for result in quality.results if quality else ():
+        signature = measures.comparable(result.signature)
         yield MeasureValue(
-            name=result.measure, value=result.score, interval=result.interval, n=result.n
+            name=result.measure,
+            value=result.score,
+            interval=result.interval,
+            n=result.n,
+            signature=signature,
         )
         for part in result.slices:
             yield MeasureValue(
-                name=f"{result.measure}[{part.name}]",
+                name=measures.sliced(result.measure, part.name),
                 value=part.score,
                 interval=part.interval,
                 n=part.n,
+                signature=signature,
             )
+    for missing in quality.unmeasured if quality else ():
+        yield MeasureValue(name=missing.measure, value=None, why=missing.words)
+
+
+def _people(people: People | None) -> Iterator[MeasureValue]:
+    """What people say, as measures that the policy may watch: ``human_coherence``, 1 to 5."""
+    for found in people.criteria if people else ():
+        name = f"{measures.HUMAN}_{found.criterion}"
+        if found.weight > 0.0:
+            yield MeasureValue(
+                name=name, value=found.score, interval=found.interval, n=found.outputs
+            )
+        else:
+            yield MeasureValue(name=name, value=None, why=found.words)
 
 
 def serving_version(metrics: DailyMetrics, champion: str | None) -> str | None:
@@ -105,6 +131,7 @@ def gather(store: Store, opened: DayOpen, history_days: int) -> DayFacts:
         current=current,
         history=tuple(d for d in history if d is not None),
         past_decisions=tuple(p for p in past if p is not None),
+        people=get_record(store, record_key(model, day, "people"), People),
     )
 
 
@@ -129,7 +156,8 @@ def _measures(
     metrics, validation = known
     quality = get_record(store, record_key(metrics.model, metrics.day, "quality"), Evaluation)
     version = serving_version(metrics, champion) or "unknown"
-    return measures_of(metrics, quality, trusted=validation.trusted, version=version)
+    people = get_record(store, record_key(metrics.model, metrics.day, "people"), People)
+    return measures_of(metrics, quality, trusted=validation.trusted, version=version, people=people)
 
 
 def past_decision(store: Store, model: str, day: date) -> PastDecision | None:

@@ -7,11 +7,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.model_files import check_model_folder, check_room
+from upkeep.pictures import Pictures, unpack
 from upkeep.records import FileHash, JobSpec, ModelInput, Sample, sha256_hex
 from upkeep.runtime import Runtime, load
 from upkeep.store import Store
@@ -33,6 +35,31 @@ class Inputs:
         if known is None:
             raise ParamError(f"data.{role}", sorted(self.job.data), "is missing", "name the file")
         return parse_samples(known, self.store.get(known.path))
+
+    def pictures(self) -> Pictures | None:
+        """The images of an image model and what looks at them; None for another model."""
+        if "images" not in self.job.data:
+            return None
+        return Pictures(
+            self._images("images"),
+            self._images("references") if "references" in self.job.data else {},
+            self._tool("features", "onnx"),
+            self._tool("clip", "safetensors"),
+        )
+
+    def _images(self, role: str) -> dict[str, bytes]:
+        known = self.job.data[role]
+        return unpack(known.path, checked(known, self.store.get(known.path)))
+
+    def _tool(
+        self, role: str, file_format: Literal["onnx", "safetensors"]
+    ) -> tuple[Path, str] | None:
+        """The folder of a model that measures, and the hash of its files."""
+        folder = self.job.tools.get(role)
+        if folder is None:
+            return None
+        model = ModelInput(version=role, format=file_format, folder=folder)
+        return self.folder(model), folder.files_sha256
 
     def folder(self, model: ModelInput) -> Path:
         """The model's files on this disk, whole, unchanged and harmless; else ArtifactError."""
@@ -74,10 +101,16 @@ def read_job(args: Sequence[str]) -> JobSpec:
 
 def parse_samples(known: FileHash, data: bytes | None) -> list[Sample]:
     """The samples in ``data``; ArtifactError unless it is exactly the recorded file."""
+    lines = checked(known, data).split(b"\n")
+    return [Sample.model_validate_json(line) for line in lines if line]
+
+
+def checked(known: FileHash, data: bytes | None) -> bytes:
+    """``data`` itself; ArtifactError unless it is exactly the recorded file."""
     if data is None:
         raise ArtifactError(known.path, None, "is not in the store", "run the day again")
     if sha256_hex(data) != known.sha256:
         raise ArtifactError(
             known.path, sha256_hex(data), f"is not the recorded {known.sha256}", "restore the file"
         )
-    return [Sample.model_validate_json(line) for line in data.split(b"\n") if line]
+    return data

@@ -6,9 +6,38 @@ slice's share of the day's requests.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
-Family = Literal["quality", "latency", "traffic", "cost", "price", "errors"]
+from upkeep.records import Direction
+
+MeasureName = Literal[
+    "bits_per_byte",
+    "bleu",
+    "chrf",
+    "clip_score",
+    "distinct_2",
+    "fid",
+    "image_vendi",
+    "inception_score",
+    "kid",
+    "perplexity",
+    "rouge_1",
+    "rouge_2",
+    "rouge_l",
+    "rouge_lsum",
+    "self_bleu",
+    "text_vendi",
+]
+"""What ``quality.measures`` of a model's file may name."""
+
+LOWER_IS_BETTER = frozenset({"bits_per_byte", "fid", "kid", "perplexity", "self_bleu"})
+OF_IMAGES = frozenset({"clip_score", "fid", "image_vendi", "inception_score", "kid"})
+HUMAN = "human"
+INCIDENTAL = frozenset(
+    {"precision", "version", "rouge-score", "torchmetrics", "bs", "seed", "interval"}
+)
+
+Family = Literal["quality", "people", "latency", "traffic", "cost", "price", "errors"]
 
 SHARE = "share"
 OPERATIONAL: dict[str, Family] = {
@@ -38,9 +67,34 @@ def sliced(parent: str, slice_: str) -> str:
 
 
 def family(name: str) -> Family:
-    """The family of a measure or of its slice; what is not operational is quality.
+    """The family of a measure or of its slice; what is neither operational nor people's is quality.
 
     >>> family("perplexity[editor]"), family("ttft_p95_ms")
     ('quality', 'latency')
     """
-    return OPERATIONAL.get(split(name)[0], "quality")
+    parent, _ = split(name)
+    if parent.startswith(f"{HUMAN}_"):
+        return "people"
+    return OPERATIONAL.get(parent, "quality")
+
+
+def better(name: str) -> Direction:
+    """Which way a quality measure is better."""
+    return "lower_is_better" if name in LOWER_IS_BETTER else "higher_is_better"
+
+
+def of_modality(modality: Literal["text", "image"]) -> tuple[str, ...]:
+    """The quality measures that a model of this modality can have, sorted."""
+    return tuple(n for n in get_args(MeasureName) if (n in OF_IMAGES) == (modality == "image"))
+
+
+def comparable(signature: str) -> str:
+    """The part of a measure's signature that two scores must share to be compared.
+
+    Left out are the precision (a compressed model is measured against the same history), the
+    versions of libraries, and what only the interval depends on.
+
+    >>> comparable("unit:token|tokenizer:0a1b|precision:weights i8|bs:1000")
+    'unit:token|tokenizer:0a1b'
+    """
+    return "|".join(p for p in signature.split("|") if p.partition(":")[0] not in INCIDENTAL)

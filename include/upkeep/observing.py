@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from upkeep import late, sources, validation
 from upkeep.deployment import Deployment
 from upkeep.errors import ConfigError, SourceError
+from upkeep.pictures import images_key, pack
 from upkeep.records import DailyMetrics, DayOpen, Revision, ValidationResult
 from upkeep.samples import Quarantine, put_samples, samples_key
 from upkeep.spec import ModelSpec, spec_of
@@ -24,6 +25,8 @@ def observe(deployment: Deployment, spec: ModelSpec, day: date) -> ValidationRes
         return known
     collected = sources.collect(_asked(deployment, spec, day))
     put_samples(store, samples_key(model, day), collected.samples)
+    if spec.quality.modality == "image":
+        store.put_if_absent(images_key(model, day), pack(collected.images))
     metrics = adopt_or_put(store, record_key(model, day, "metrics"), collected.metrics)
     result, document = validation.validate(spec, metrics, _history(deployment, spec, day))
     store.put_if_absent(f"{model}/{day.isoformat()}/r1/great-expectations.json", document)

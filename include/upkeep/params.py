@@ -17,9 +17,17 @@ from typing import Any, get_args
 from pydantic import BaseModel, ConfigDict
 
 from upkeep.errors import ParamError
-from upkeep.trigger_form import MAX_NOTE_CHARS, PARAMS_OF, DagName, TriggerAction, param_schema
+from upkeep.trigger_form import (
+    MAX_NOTE_CHARS,
+    MOST_ASKED,
+    PARAMS_OF,
+    DagName,
+    TriggerAction,
+    param_schema,
+)
 
 MAX_CONF_BYTES = 64 * 1024
+ONE_MODEL: frozenset[DagName] = frozenset({"rollback", "rate_outputs"})
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -43,6 +51,12 @@ class TriggerParams(BaseModel):
     override: bool = False
     to_version: str | None = None
     note: str = ""
+
+
+class RatingParams(TriggerParams):
+    """The parameters of ``rate_outputs``: how many outputs a person is asked about."""
+
+    how_many: int
 
 
 def effective_params(
@@ -75,7 +89,8 @@ def effective_params(
     values["day"] = _over(values.get("day"), today, first_day)
     named = values["models"]
     values["models"] = _in_fleet(named, fleet_names)
-    params = TriggerParams.model_validate(values)
+    shape = RatingParams if dag == "rate_outputs" else TriggerParams
+    params = shape.model_validate(values)
     _check_together(params, named, dag)
     return params
 
@@ -188,6 +203,13 @@ def _flag(name: str) -> Callable[[object], bool]:
     return check
 
 
+def _how_many(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_ASKED:
+        rule = f"must be a whole number from 1 to {MOST_ASKED}"
+        raise ParamError("how_many", value, rule, "write such a number")
+    return value
+
+
 _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "day": _day,
     "models": _models,
@@ -197,6 +219,7 @@ _CHECKS: Mapping[str, Callable[[object], Any]] = {
     "override": _flag("override"),
     "to_version": _version,
     "note": _note,
+    "how_many": _how_many,
 }
 
 
@@ -212,5 +235,5 @@ def _check_together(params: TriggerParams, named: tuple[str, ...], dag: DagName)
     if not named and (ordered or dag != "daily_cycle"):
         rule = "what a person orders is never for the whole fleet unasked"
         raise ParamError("models", [], rule, "name the models")
-    if dag == "rollback" and len(named) != 1:
-        raise ParamError("models", list(named), "a rollback is of one model", "name one model")
+    if dag in ONE_MODEL and len(named) != 1:
+        raise ParamError("models", list(named), f"{dag} is for one model", "name one model")

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
+from upkeep import measures
 from upkeep.day_records import GX_DOCUMENT, DayRecords, JobRecords, Page
 from upkeep.records import DailyMetrics, Evaluation, GateResult
 from upkeep.tracking_runs import RunView
@@ -22,9 +23,9 @@ DAY_MS = 86_400_000
 FIGURES = 6
 HEADLINE = (
     *("requests", "error_rate", "latency_p95_ms", "ttft_p95_ms", "tokens_out_per_s"),
-    *("cost_usd_per_1k", "price_usd_per_hour", "perplexity", "perplexity_low"),
-    *("perplexity_high", "bleu", "rouge_l", "coverage"),
+    *("cost_usd_per_1k", "price_usd_per_hour", "coverage"),
 )
+BOUNDED = ("fid", "perplexity")  # quality measures whose intervals are headlines too
 GATE_TABLE = "gate.json"
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_\-./ ]+")
 
@@ -70,16 +71,21 @@ def day_view(records: DayRecords, page: Page) -> RunView:
         status="FINISHED" if records.decision else "RUNNING",
         params=_present(_day_params(records)),
         tags=_present({**_day_tags(records), "mlflow.note.content": page.note}),
-        metrics=headline(records.metrics, records.quality),
+        metrics=headline(records),
         at_ms=start,
         files=_day_files(records, page),
     )
 
 
-def headline(metrics: DailyMetrics | None, quality: Evaluation | None) -> dict[str, float]:
-    """The day's headline numbers under their stable names; only those that are known and finite."""
-    numbers = {**(_traffic(metrics) if metrics else {}), **dict(_quality(quality))}
-    return finite({name: numbers.get(name) for name in HEADLINE})
+def headline(records: DayRecords) -> dict[str, float]:
+    """The day's headline numbers under their stable names; only those that are known and finite.
+
+    Each quality measure stands beside its baseline, ``perplexity`` and ``perplexity_baseline``.
+    """
+    metrics = records.metrics
+    traffic = _traffic(metrics) if metrics else {}
+    numbers = {name: traffic.get(name) for name in HEADLINE}
+    return finite({**numbers, **dict(_quality(records.quality)), **dict(_judged(records))})
 
 
 def finite(numbers: Mapping[str, Any]) -> dict[str, float]:
@@ -107,11 +113,19 @@ def _traffic(metrics: DailyMetrics) -> dict[str, float | None]:
 
 def _quality(quality: Evaluation | None) -> Iterable[tuple[str, float]]:
     for result in quality.results if quality else ():
-        name = "rouge_l" if result.measure.startswith("rouge") else result.measure
-        yield name, result.score
-        if result.interval is not None:
-            yield f"{name}_low", result.interval.low
-            yield f"{name}_high", result.interval.high
+        yield result.measure, result.score
+        if result.interval is not None and result.measure in BOUNDED:
+            yield f"{result.measure}_low", result.interval.low
+            yield f"{result.measure}_high", result.interval.high
+
+
+def _judged(records: DayRecords) -> Iterable[tuple[str, float | None]]:
+    """What people say, and the baselines of all quality measures."""
+    for found in records.people.criteria if records.people else ():
+        yield f"{measures.HUMAN}_{found.criterion}", found.score
+    for result in records.drift.results if records.drift else ():
+        if result.slice is None and measures.family(result.measure) in ("quality", "people"):
+            yield f"{result.measure}_baseline", result.baseline
 
 
 def _day_params(records: DayRecords) -> dict[str, Any]:
@@ -267,7 +281,7 @@ def timeline_view(records: DayRecords, first_day: date) -> RunView:
                 "x-axis *Time (wall)* shows dates."
             ),
         },
-        metrics=headline(records.metrics, records.quality),
+        metrics=headline(records),
         step=(records.day - first_day).days + 1,
         at_ms=day_start_ms(records.day),
         series=True,

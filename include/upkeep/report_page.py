@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
+from typing import get_args
 
 from upkeep.day_records import DayRecords, JobRecords
 from upkeep.projection import action_of, outcome_of
-from upkeep.records import DayMeasures, DriftResult
+from upkeep.records import Criterion, DayMeasures, DriftResult
 from upkeep.report_chart import Point, Series, svg
+from upkeep.report_quality import failures, outputs, people, quality
+from upkeep.report_table import table
 from upkeep.report_words import by_urgency, change, effect_words, label, measured, number, tolerance
 
-CHARTS = ("perplexity", "latency_p95_ms", "cost_usd_per_1k", "requests", "error_rate", "bleu")
-TILES = ("requests", "perplexity", "latency_p95_ms", "error_rate", "cost_usd_per_1k")
+CHARTS = (
+    *("perplexity", "bits_per_byte", "fid", "kid", "inception_score", "image_vendi", "clip_score"),
+    *("latency_p95_ms", "cost_usd_per_1k", "requests", "error_rate"),
+    *("bleu", "chrf", "rouge_l", "distinct_2", "text_vendi", "self_bleu"),
+    *(f"human_{criterion}" for criterion in get_args(Criterion)),
+)
+TILES = ("requests", "perplexity", "fid", "latency_p95_ms", "error_rate", "cost_usd_per_1k")
+QUALITY_TILES = ("perplexity", "fid")
 COLORS = {
     "keep": "#2f7d4f",
     "compress": "#2563a8",
@@ -48,6 +57,8 @@ th{font-size:12px;color:#52606d;font-weight:600;border-top:0}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .s-drifted,.s-failed{color:#c2410c;font-weight:700} .s-improved,.s-passed{color:#2f7d4f}
 .s-unknown,.s-watch{color:#8a6100;font-weight:600} td span{white-space:nowrap}
+.grid{display:flex;flex-wrap:wrap;gap:4px}
+.grid img{width:56px;height:56px;image-rendering:pixelated;border:1px solid #e4e7eb;background:#fff}
 .quiet,.foot{color:#52606d;font-size:12px} .foot{margin-top:28px;overflow-wrap:anywhere}
 """
 
@@ -58,8 +69,8 @@ def html(records: DayRecords) -> bytes:
     body = "".join(
         part
         for section in (
-            *(_head, _tiles, _charts, _drifts, _jobs),
-            *(_causes, _findings, _late, _foot),
+            *(_head, _tiles, outputs, _charts, _drifts, quality, failures, people),
+            *(_jobs, _causes, _findings, _late, _foot),
         )
         for part in section(records)
     )
@@ -129,7 +140,8 @@ def _head(records: DayRecords) -> Iterator[str]:
 
 def _tiles(records: DayRecords) -> Iterator[str]:
     today = records.facts.current if records.facts else None
-    tiles = [_tile(name, today, records) for name in TILES] if today else []
+    there = [n for n in TILES if today and (today.measure(n) or n not in QUALITY_TILES)]
+    tiles = [_tile(name, today, records) for name in there] if today else []
     if tiles:
         yield f'<div class="tiles">{"".join(tiles)}</div>'
 
@@ -158,7 +170,7 @@ def _charts(records: DayRecords) -> Iterator[str]:
 def _drifts(records: DayRecords) -> Iterator[str]:
     results = records.drift.results if records.drift else ()
     head = ("Measure", "#Day", "#Baseline", "#Change", "#Tolerance", "#Evidence", "State", "Why")
-    yield from _table("Drift", head, (_drift_cells(r) for r in by_urgency(results)))
+    yield from table("Drift", head, (_drift_cells(r) for r in by_urgency(results)))
 
 
 def _drift_cells(result: DriftResult) -> Iterator[str]:
@@ -176,7 +188,7 @@ def _jobs(records: DayRecords) -> Iterator[str]:
         yield f"<h2>{escape(job.kind)}: {escape(outcome_of(job))}</h2>{_made(job)}"
         rows = job.gate.rows if job.gate else ()
         head = ("Check", "#Champion", "#Candidate", "#Effect", "#Margin", "Passed", "Why")
-        yield from _table(
+        yield from table(
             "",
             head,
             (
@@ -209,7 +221,7 @@ def _verdict(*, passed: bool) -> str:
 def _causes(records: DayRecords) -> Iterator[str]:
     ranked = records.diagnosis.ranked if records.diagnosis else ()
     rows = ((escape(r.cause.replace("_", " ")), number(r.score), escape(r.words)) for r in ranked)
-    yield from _table("Causes considered", ("Cause", "#Score", "Why"), rows)
+    yield from table("Causes considered", ("Cause", "#Score", "Why"), rows)
 
 
 def _findings(records: DayRecords) -> Iterator[str]:
@@ -221,17 +233,17 @@ def _findings(records: DayRecords) -> Iterator[str]:
         )
         for f in sorted(findings, key=lambda f: f.passed)
     )
-    yield from _table("Checks of the data", ("Check", "Seen", "Rule", "Passed", "Why"), rows)
+    yield from table("Checks of the data", ("Check", "Seen", "Rule", "Passed", "Why"), rows)
     aside = records.metrics.quarantined if records.metrics else ()
     held = ((escape(q.what), f"{q.rows:,}", escape(q.reason)) for q in aside)
-    yield from _table("Set aside", ("What", "#Rows", "Why"), held)
+    yield from table("Set aside", ("What", "#Rows", "Why"), held)
 
 
 def _late(records: DayRecords) -> Iterator[str]:
     for revision in records.late:
         rows = ((escape(c.measure), number(c.before), number(c.after)) for c in revision.changes)
         title = f"Late data: revision {revision.revision}; the decision was made without it"
-        yield from _table(title, ("Measure", "#Decided on", "#Now"), rows)
+        yield from table(title, ("Measure", "#Decided on", "#Now"), rows)
 
 
 def _foot(records: DayRecords) -> Iterator[str]:
@@ -243,21 +255,3 @@ def _foot(records: DayRecords) -> Iterator[str]:
         f'<p class="foot">revision {records.revision} · policy {escape(policy)} · '
         f"specification {escape(str(spec))} · decision {escape(digest)}</p>"
     )
-
-
-def _table(title: str, head: Sequence[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    """A table of cells that are HTML already; ``#`` marks a column of numbers. No rows: nothing."""
-    numeric = [name.startswith("#") for name in head]
-    body = [_row("td", row, numeric) for row in rows]
-    if body:
-        heading = f"<h2>{escape(title)}</h2>" if title else ""
-        names = _row("th", (escape(name.lstrip("#")) for name in head), numeric)
-        yield f"{heading}<table><thead>{names}</thead><tbody>{''.join(body)}</tbody></table>"
-
-
-def _row(tag: str, cells: Iterable[str], numeric: Sequence[bool]) -> str:
-    made = (
-        f"<{tag}{' class=n' if right else ''}>{cell}</{tag}>"
-        for cell, right in zip(cells, numeric, strict=True)
-    )
-    return f"<tr>{''.join(made)}</tr>"

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from upkeep.measures import MeasureName
 from upkeep.records import (
     Action,
     Cause,
+    Criterion,
     DayOpen,
     Direction,
     ModelName,
@@ -21,7 +23,7 @@ from upkeep.records import (
     canonical_json,
     sha256_hex,
 )
-from upkeep.spec_part import OpenShare, Part, Ratio
+from upkeep.spec_part import OpenShare, Part, Ratio, Url
 from upkeep.spec_sources import Source
 
 
@@ -56,13 +58,46 @@ class Trust(Part):
 
 
 class Quality(Part):
-    """Which quality measures are computed, and on how many samples of the day."""
+    """Which quality measures are computed, and on how many samples of the day.
 
-    measures: tuple[Literal["perplexity", "bleu", "rouge"], ...] = Field(
-        ("perplexity",), strict=False
-    )
+    ``modality`` is what the model makes. Of images, ``references`` is a Parquet file of real
+    ones, ``features`` the folder of the ONNX model that extracts features, ``clip`` that of a
+    CLIP model; they may name ``${VAR}``. ``lowercase``, ``tokenize`` and ``stemmer`` are told to
+    sacrebleu and rouge-score.
+    """
+
+    modality: Literal["text", "image"] = "text"
+    measures: tuple[MeasureName, ...] = Field(("perplexity",), strict=False)
     max_samples: Annotated[int, Field(ge=10, le=1_000_000)] = 2_000
     min_samples: Annotated[int, Field(ge=2)] = 20
+    references: Url | None = None
+    features: Url | None = None
+    clip: Url | None = None
+    lowercase: bool = False
+    tokenize: Literal["13a", "char", "intl", "none", "zh"] = "13a"
+    stemmer: bool = False
+
+
+class Reviews(Part):
+    """Which outputs people are asked about, and what their answers count.
+
+    Of each day ``samples_per_day`` outputs go to the reviewers. Answers count of the last
+    ``window_days`` days, of outputs with at least ``min_raters``, at most ``max_per_rater`` of
+    one person a day. Where Krippendorff's alpha is under ``min_alpha`` they count less. A
+    measure whose rank correlation with people is shown to be under ``min_agreement``, on at
+    least ``min_outputs`` outputs, loses its vote.
+    """
+
+    samples_per_day: Annotated[int, Field(ge=1, le=1_000)] = 10
+    criteria: tuple[Criterion, ...] = Field(
+        ("coherence", "relevance", "diversity", "realism"), min_length=1, strict=False
+    )
+    window_days: Annotated[int, Field(ge=1, le=366)] = 28
+    min_raters: Annotated[int, Field(ge=1, le=100)] = 2
+    max_per_rater: Annotated[int, Field(ge=1, le=100_000)] = 200
+    min_alpha: Annotated[float, Field(gt=0.0, le=1.0)] = 0.4
+    min_agreement: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
+    min_outputs: Annotated[int, Field(ge=4, le=100_000)] = 30
 
 
 class MeasurePolicy(Part):
@@ -78,8 +113,9 @@ class MeasurePolicy(Part):
 
 
 class BaselinePolicy(Part):
-    """Which days are the baseline."""
+    """Which days are the baseline; none before ``since``, which orders a new one."""
 
+    since: date | None = Field(None, strict=False)
     days: Annotated[int, Field(ge=3, le=366)] = 28
     min_days: Annotated[int, Field(ge=3, le=366)] = 5
 
@@ -168,6 +204,7 @@ class ModelSpec(Part):
     prices: tuple[Price, ...] = Field(min_length=1, strict=False)
     trust: Trust = Trust()
     quality: Quality = Quality()
+    reviews: Reviews | None = None
     policy: Policy
     gate: GatePolicy = GatePolicy()
     jobs: Jobs = Jobs()

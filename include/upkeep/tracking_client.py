@@ -56,12 +56,38 @@ class Mlflow:
             TrackingError: it cannot be reached, or the budget is spent.
 
         """
-        client = self._connected()
+        return self._bounded(self._connected(), method, args, kwargs)
+
+    def call_store(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of MLflow's tracking store: its client has none for labels and queues.
+
+        Raises:
+            Refused: the server said no.
+            TrackingError: it cannot be reached, or the budget is spent.
+
+        """
+        self._connected()
+        from mlflow.tracing.client import TracingClient
+
+        return self._bounded(TracingClient(self.uri).store, method, args, kwargs)
+
+    def attach(self, place: str, name: str, data: bytes) -> None:
+        """Put a trace's attachment where the trace keeps them; ``place`` is an artifact URI."""
+        with self.transfer(len(data)):
+            from mlflow.store.artifact import artifact_repository_registry as registry
+
+            with _explained(self.uri, "attach"):
+                found = registry.get_artifact_repository(place, tracking_uri=self.uri)
+            self._bounded(found, "upload_attachment", (name, data), {})
+
+    def _bounded(
+        self, target: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         if time.monotonic() > self._deadline:
             spent = f"{self._budget_s:.0f} s are spent before {method}"
             raise TrackingError(f"MLflow at {self.uri} is too slow: {spent}")
         with _explained(self.uri, method):
-            return getattr(client, method)(*args, **kwargs)
+            return getattr(target, method)(*args, **kwargs)
 
     @contextmanager
     def transfer(self, size_bytes: int) -> Iterator[None]:
@@ -103,7 +129,7 @@ def _explained(uri: str, method: str) -> Iterator[None]:
     except RestException as error:
         words = f"MLflow at {uri} refused {method}: {_one_line(error)}"
         raise Refused(words, error.error_code) from error
-    except (MlflowException, OSError) as error:
+    except (MlflowException, NotImplementedError, OSError) as error:
         raise TrackingError(f"MLflow at {uri} failed in {method}: {_one_line(error)}") from error
 
 

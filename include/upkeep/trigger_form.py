@@ -8,7 +8,8 @@ from typing import Any, Literal, TypedDict, get_args
 MAX_NOTE_CHARS = 2_000
 
 TriggerAction = Literal["auto", "evaluate_only", "compress", "retrain"]
-DagName = Literal["daily_cycle", "compress", "retrain", "rollback"]
+DagName = Literal["daily_cycle", "compress", "retrain", "rollback", "rate_outputs"]
+MOST_ASKED = 50
 WHOLE_FLEET = " Empty: the whole fleet."
 
 
@@ -84,6 +85,13 @@ _FIELDS: tuple[ParamHelp, ...] = (
         default=None,
     ),
     _field(
+        "how_many",
+        "integer",
+        "How many",
+        f"How many of the day's offered outputs you are asked about, 1 to {MOST_ASKED}.",
+        default=5,
+    ),
+    _field(
         "note",
         "null string",
         "Note",
@@ -98,6 +106,7 @@ PARAMS_OF: Mapping[DagName, tuple[str, ...]] = {
     "compress": _COMMON,
     "retrain": _COMMON,
     "rollback": ("models", "to_version", "note"),
+    "rate_outputs": ("day", "models", "how_many"),
 }
 # Airflow's form lets nobody trigger while a field that may not be null is empty.
 NEEDED: Mapping[DagName, tuple[str, ...]] = {
@@ -105,6 +114,7 @@ NEEDED: Mapping[DagName, tuple[str, ...]] = {
     "compress": ("models",),
     "retrain": ("models",),
     "rollback": ("models", "note"),
+    "rate_outputs": ("models",),
 }
 
 

@@ -88,7 +88,7 @@ class Day:
             "error_rate_is_percent": float(self.error_rate_is_percent),
             "latency_p95_ms": finite(WATCHED["latency_p95_ms"](m)),
             "first_token_late": float(_first_token_late(m)),
-            "too_fast": float((m.tokens_out_per_s or 0.0) > MOST_TOKENS_PER_S),
+            "too_fast": float(self.is_too_fast),
             "flags": len(m.flags),
             "series_rejected": len(m.rejected),
             "disagreements": len(m.disagreements),
@@ -158,6 +158,12 @@ class Day:
         """Today's value over the usual one, or None where either is not known."""
         today, known = UNITS[name](self.metrics), self.usual.get(name)
         return finite(today / known[0]) if known and known[0] and today is not None else None
+
+    @property
+    def is_too_fast(self) -> bool:
+        """Whether a request gives more tokens a second than any server of texts."""
+        per_s = self.metrics.tokens_out_per_s or 0.0
+        return self.spec.quality.modality == "text" and per_s > MOST_TOKENS_PER_S
 
     @property
     def error_rate_is_percent(self) -> bool:

@@ -18,16 +18,15 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from upkeep import benchmark as bench
-from upkeep import faults, quality
+from upkeep import faults
 from upkeep.compression import compression
 from upkeep.errors import CorruptRecord, InputError, ParamError
+from upkeep.evaluation import evaluate
 from upkeep.job_inputs import Inputs, read_job
-from upkeep.job_params import JobParams, read_params
+from upkeep.job_params import read_params
 from upkeep.model_files import check_model_folder, check_same_signature
 from upkeep.records import (
     Benchmark,
@@ -35,9 +34,7 @@ from upkeep.records import (
     Evaluation,
     JobKind,
     JobSpec,
-    QualityResult,
 )
-from upkeep.samples import choose_samples
 from upkeep.store import adopt_or_put, get_record, open_store
 
 log = logging.getLogger("upkeep.worker")
@@ -58,44 +55,6 @@ OFFLINE = {
 
 PATIENT_THREADS = {"OMP_WAIT_POLICY": "passive"}
 """Threads sleep while they wait: on a busy machine spinning ones cost seven times the latency."""
-
-
-class EvaluateParams(JobParams):
-    """Which measures, on at most how many samples; see :class:`upkeep.quality.Settings`.
-
-    ``threads`` None means the job's ``cpus``.
-    """
-
-    measures: Annotated[list[str], Field(min_length=1)]
-    min_samples: Annotated[int, Field(ge=2)] = 20
-    max_samples: Annotated[int, Field(ge=2)] | None = None
-    confidence: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.95
-    resamples: Annotated[int, Field(ge=100, le=100_000)] = 1000
-    seed: Annotated[int, Field(ge=0)] = 0
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-
-
-def evaluate(inputs: Inputs) -> Evaluation:
-    """Every measure of ``params.measures`` on the job's samples."""
-    job = inputs.job
-    params = read_params(EvaluateParams, "params", job.params)
-    measures = [quality.measure(name) for name in params.measures]
-    samples = inputs.samples("evaluation")
-    if params.max_samples is not None:
-        samples = choose_samples(samples, params.max_samples)
-    settings = quality.Settings(
-        params.min_samples, params.confidence, params.resamples, params.seed
-    )
-    runtime = inputs.runtime(job.source, params.threads)
-    results = []
-    for name, measure in zip(params.measures, measures, strict=True):
-        started = time.perf_counter()
-        score = measure(runtime, samples, settings)
-        log.info("%s %.4f on %d samples (%.1f s)", name, score.score, score.n, _since(started))
-        results.append(_quality_result(job, score))
-    return Evaluation(
-        model=job.model, day=job.day, model_version=job.source.version, results=tuple(results)
-    )
 
 
 def compress(inputs: Inputs) -> Candidate:
@@ -200,16 +159,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     log.info("%s: done (%.1f s)", job.key, _since(started))
     return 0
-
-
-def _quality_result(job: JobSpec, score: quality.Score) -> QualityResult:
-    return QualityResult(
-        model=job.model,
-        day=job.day,
-        model_version=job.source.version,
-        evaluation_set_sha256=job.data["evaluation"].sha256,
-        **vars(score),
-    )
 
 
 def _make_candidate(

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from upkeep.trigger_form import DagName, ParamHelp, param_schema
+from upkeep.trigger_form import MOST_ASKED, DagName, ParamHelp, param_schema
 
 
 def form(dag: DagName) -> dict[str, Param]:
@@ -27,6 +27,8 @@ def _schema(field: ParamHelp) -> dict[str, Any]:
     }
     if field["enum"]:
         schema["enum"] = field["enum"]
+    if field["name"] == "how_many":
+        schema |= {"minimum": 1, "maximum": MOST_ASKED}
     if field["name"] == "day":
         schema["format"] = "date"
     if "array" in field["type"]:

@@ -44,6 +44,11 @@ ORDER = {
     "compress": CANDIDATE,
     "retrain": CANDIDATE,
     "rollback": {"roll_back": set()},
+    "rate_outputs": {
+        "open_ratings": set(),
+        "rating.ask": {"open_ratings"},
+        "rating.record": {"open_ratings", "rating.ask"},
+    },
 }
 
 
@@ -54,7 +59,7 @@ def bag() -> DagBag:
 
 
 def test_every_dag_parses(bag: DagBag) -> None:
-    """There is no import error, and there are the four DAGs with a trigger form."""
+    """There is no import error, and there are the five DAGs with a trigger form."""
     assert bag.import_errors == {}
     assert set(bag.dags) == set(NAMES)
 
@@ -115,10 +120,10 @@ def test_the_form_is_the_one_description(name: Any, bag: DagBag) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_task_is_patient_and_ends(name: str, bag: DagBag) -> None:
-    """Every task is tried again, and none but the one that waits for a person is endless."""
+    """Every task is tried again, and none but those that wait for a person are endless."""
     for task in bag.dags[name].tasks:
         assert task.retries == 2, task.task_id
-        endless = task.task_id == "candidate.approval"
+        endless = task.task_id in ("candidate.approval", "rating.ask")
         assert (task.execution_timeout is None) == endless, task.task_id
 
 

@@ -1,4 +1,4 @@
-"""The four DAGs under the real scheduler, over a fake cycle: order, isolation, once, answers.
+"""The five DAGs under the real scheduler, over a fake cycle: order, isolation, once, answers.
 
 One Airflow (scheduler, DAG processor, triggerer, API server, LocalExecutor, SQLite) serves all
 tests of this file; the steps are ``fakes.cycle``, so that no model and no MLflow run is made.
@@ -11,7 +11,7 @@ import os
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,11 @@ from typing import Any
 import pytest
 
 from examples.stack import Stack, StackError
-from upkeep.records import canonical_json
+from upkeep import reviews
+from upkeep.records import Answers, Sample, canonical_json
+from upkeep.samples import put_samples, samples_key
+from upkeep.spec import Reviews
+from upkeep.store import get_record, open_store
 
 pytestmark = pytest.mark.stack
 SITE = Path(__file__).parents[1] / "fakes" / "site"
@@ -265,6 +269,39 @@ def test_a_rollback_by_hand(stack: Stack, fake: Path, plan: Callable[..., None])
     stack.wait("rollback", "back", ENDS_WITHIN_S)
     [call] = _calls(fake, "rollback")
     assert call[:4] == ["rollback", "docs-assistant", "2", "worse on {{ x }}"]
+
+
+def _rated(stack: Stack, n: int) -> bool:
+    """Answer the form of one output as often as Airflow asks; see ``_answered``."""
+    tasks = stack.client().tasks("rate_outputs", "rated")
+    ask = [t for t in tasks if t["task_id"] == "rating.ask" and t["map_index"] == n]
+    if any(t["state"] == WAITING and _age_s(t["start_date"]) > READ_S for t in ask):
+        path = f"/api/v2/dags/rate_outputs/dagRuns/rated/taskInstances/rating.ask/{n}/hitlDetails"
+        asked = stack.client().call("GET", path)
+        assert "{{ 7 * 6 }}" in asked["body"].replace("\\", "")
+        values = {"coherence": 4 + n, "relevance": None}
+        stack.client().call("PATCH", path, {"chosen_options": ["Save"], "params_input": values})
+    return any(t["state"] == "success" for t in ask)
+
+
+def test_a_person_rates_two_outputs(stack: Stack, fake: Path, plan: Callable[..., None]) -> None:
+    """Each in a form of its own; what was filled in is in the store, under the user's name."""
+    plan()
+    day, store = date(2026, 3, 9), open_store(str(fake / "store"))
+    samples = [Sample(id=n, slice="s", prompt="{{ 7 * 6 }}", completion=n) for n in ("a", "b")]
+    put_samples(store, samples_key("docs-assistant", day), samples)
+    reviews.offer(store, "docs-assistant", day, Reviews(criteria=("coherence", "relevance")))
+    conf = {"day": day.isoformat(), "models": ["docs-assistant"], "how_many": 2}
+    stack.trigger("rate_outputs", conf, "rated")
+    for n in range(2):
+        _until(lambda n=n: _rated(stack, n))
+    stack.wait("rate_outputs", "rated", ENDS_WITHIN_S)
+    keys = store.list(f"docs-assistant/{day}/r1/ratings")
+    answers = [get_record(store, key, Answers) for key in keys]
+    ratings = sorted(
+        (r.sample_id, r.criterion, r.value, r.rater) for a in answers if a for r in a.ratings
+    )
+    assert ratings == [("a", "coherence", 4, "admin"), ("b", "coherence", 5, "admin")]
 
 
 def test_nobody_gets_in_without_a_token(stack: Stack) -> None:

@@ -29,6 +29,7 @@ from upkeep.records import (
     Revision,
     ValidationResult,
 )
+from upkeep.store import Store, open_store
 
 ZEROS = "0" * 64
 
@@ -58,6 +59,7 @@ class Cycle:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.store: Store = open_store(str(folder / "store"))
 
     @classmethod
     def from_env(cls, credentials: object = None) -> Cycle:

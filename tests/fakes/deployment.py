@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from fakes.registry import FakeRegistry
+from fakes.reviewers import FakeDoor
 
 from upkeep import faults, promotion
 from upkeep.config import load_fleet
@@ -190,6 +191,10 @@ class FakeDeployment(Deployment):
 
     fake_engine: FakeEngine | None = None
     fake_tracker: FakeTracker | None = None
+    fake_door: FakeDoor = field(default_factory=FakeDoor)
+
+    def reviewers(self) -> FakeDoor:  # type: ignore[override]
+        return self.fake_door
 
     def deployment_path(self, key: str) -> Path:
         """Where a key lies on disk: the store is a local one."""

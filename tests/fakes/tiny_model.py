@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from upkeep.pictures import Pictures
+from upkeep.quality import Material, Score, Settings, measure
 from upkeep.records import Sample
-from upkeep.runtime import Format, Generation, TextLoss
+from upkeep.runtime import Format, Generation, Runtime, TextLoss
 
 CONTEXT = 64
 END = 0
@@ -136,3 +138,15 @@ class FakeRuntime:
         return Generation(
             "x", len(prompt), max_new_tokens, self.step_ms, self.step_ms * max_new_tokens
         )
+
+
+def scored(
+    name: str,
+    samples: Sequence[Sample],
+    settings: Settings,
+    runtime: Runtime | None = None,
+    pictures: Pictures | None = None,
+) -> Score:
+    """The measure of this name over the samples, as the worker calls it."""
+    material = Material(samples, settings, lambda: runtime or FakeRuntime(), pictures)
+    return measure(name)(material, name)

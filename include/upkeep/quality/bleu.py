@@ -2,80 +2,55 @@
 
 BLEU = 100 * BP * exp(mean over n = 1..4 of ln precision_n), BP = min(1, exp(1 - ref/hyp length))
 
-over the whole corpus (Papineni, Roukos, Ward & Zhu 2002), computed by sacrebleu with its
-defaults (Post 2018, "A call for clarity in reporting BLEU scores"); the signature says which.
-Unit: BLEU points. The interval is a percentile bootstrap over the samples (Koehn 2004,
-"Statistical significance tests for machine translation evaluation").
+over the whole corpus (Papineni, Roukos, Ward & Zhu 2002), computed by sacrebleu (Post 2018, "A
+call for clarity in reporting BLEU scores"), which the signature names with its options. Of
+several references an n-gram may match any one, and the length is that of the nearest in length.
+Unit: BLEU points. The interval is a percentile bootstrap over the samples (Koehn 2004). A
+sample's own score is sentence BLEU over the orders of n-gram that it is long enough for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
+from upkeep.errors import ParamError
+from upkeep.quality import Material, Score, Settings
+from upkeep.quality.sacrebleu_sums import corpus_score
 
-from upkeep.quality import Score, Settings, bootstrap, by_slice, finite, with_reference
-from upkeep.records import Sample, SliceScore
-from upkeep.runtime import Runtime
+NAME: Final = "bleu"
+UNIT = "BLEU points"
+OFFLINE = ("13a", "char", "intl", "none", "zh")
+"""sacrebleu's tokenizers that need no file; it would download one for any other."""
 
-NAME = "bleu"
 
-
-def measure(runtime: Runtime, samples: Sequence[Sample], settings: Settings) -> Score:
-    """BLEU of the logged completions; ``runtime`` is not asked: production answered already.
+def measure(material: Material, name: str) -> Score:  # noqa: ARG001 - the file has one
+    """BLEU of the logged completions; the model is not asked: production answered already.
 
     Raises ParamError where fewer than ``min_samples`` samples have a reference.
     """
-    from sacrebleu.metrics import BLEU
-
-    del runtime
-    known = with_reference(NAME, samples, settings)
-    # effective_order silences a warning about single sentences; the counts are the same.
-    counter, corpus = BLEU(effective_order=True), BLEU()
-    counts = np.array([_counts(counter, sample) for sample in known])
-    whole = _slice("all", counts, settings)
-    corpus.corpus_score([known[0].completion], [[known[0].reference]])  # completes the signature
-    return Score(
-        measure=NAME,
-        score=whole.score,
-        interval=whole.interval,
-        n=whole.n,
-        unit="BLEU points",
-        direction="higher_is_better",
-        signature=f"{corpus.get_signature()}|bs:{settings.resamples}|seed:{settings.seed}",
-        slices=tuple(
-            _slice(name, counts[places], settings) for name, places in by_slice(known).items()
-        ),
+    settings = material.settings
+    return corpus_score(
+        NAME, UNIT, bleu_metric(settings), bleu_metric(settings, sentence=True), material
     )
 
 
-def _counts(counter: Any, sample: Sample) -> list[int]:
-    """Matches and totals for n = 1..4, then both lengths: BLEU's statistics add up."""
-    found = counter.sentence_score(sample.completion, [sample.reference])
-    return [*found.counts, *found.totals, found.sys_len, found.ref_len]
+def bleu_metric(settings: Settings, *, sentence: bool = False) -> Any:
+    """Sacrebleu's BLEU with these settings, for a corpus or for one sentence.
 
-
-def _slice(name: str, counts: np.ndarray, settings: Settings) -> SliceScore:
-    statistic = _resampled(counts)
-    score = finite(NAME, name, statistic(np.arange(len(counts))))
-    interval = bootstrap(len(counts), statistic, settings)
-    return SliceScore(name=name, score=score, interval=interval, n=len(counts))
-
-
-def _resampled(counts: np.ndarray) -> Callable[[np.ndarray], float]:
+    Raises ParamError for a tokenizer that would have to be downloaded.
+    """
     from sacrebleu.metrics import BLEU
 
-    def bleu(places: np.ndarray) -> float:
-        total = [int(value) for value in counts[places].sum(axis=0)]
-        return float(
-            BLEU.compute_bleu(
-                correct=total[:4],
-                total=total[4:8],
-                sys_len=total[8],
-                ref_len=total[9],
-                smooth_method="exp",
-            ).score
+    if settings.tokenize not in OFFLINE:
+        raise ParamError(
+            "tokenize",
+            settings.tokenize,
+            f"must be one of {list(OFFLINE)}: sacrebleu downloads a file for any other",
+            "choose one of them",
         )
-
-    return bleu
+    return BLEU(
+        lowercase=settings.lowercase,
+        tokenize=settings.tokenize,
+        effective_order=sentence,
+        force=True,  # silences a warning about texts that look tokenized
+    )

@@ -1,27 +1,46 @@
-"""ROUGE-L of what production answered against the known references: 0 to 1, higher is better.
+"""ROUGE of what production answered against the known references: 0 to 1, higher is better.
 
-recall = LCS / words of the reference, precision = LCS / words of the completion,
+recall = matches / size of the reference, precision = matches / size of the completion,
 f = 2 * recall * precision / (recall + precision)
 
-with LCS the longest common subsequence of words (Lin 2004, "ROUGE: a package for automatic
-evaluation of summaries", section 3), computed by rouge-score, which equals the Perl ROUGE-1.5.5
-to five decimals. The score is the mean f over the samples; unit: 1. The interval is a
-percentile bootstrap over the samples.
+(Lin 2004, "ROUGE: a package for automatic evaluation of summaries"). What is matched:
+
+- ``rouge_1``, ``rouge_2``: single words, pairs of words (section 2);
+- ``rouge_l``: the longest common subsequence of words (section 3.1);
+- ``rouge_lsum``: the union of those of each line of the reference with the completion's lines
+  (section 3.2); a line stands for a sentence.
+
+Computed by rouge-score, which equals the Perl ROUGE-1.5.5 to five decimals. Of several
+references the one with the best f counts, as in Lin's section 2.1 (there by jackknifing). A
+sample's score is its f, and the score is their mean; unit: 1. The interval is Student's over the
+samples (:func:`upkeep.stats.mean_interval`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from upkeep.quality import Score, Settings, bootstrap, by_slice, finite, with_reference
-from upkeep.records import Sample, SliceScore
-from upkeep.runtime import Runtime
+from upkeep.measures import better
+from upkeep.quality import Material, Score, Settings, by_slice, finite, with_reference
+from upkeep.quality.intervals import bounded_interval
+from upkeep.records import SliceScore
+from upkeep.stats import mean_interval
 
-NAME = "rouge_l"
+if TYPE_CHECKING:
+    from upkeep.measures import MeasureName
+
+VARIANTS = {
+    "rouge_1": "rouge1",
+    "rouge_2": "rouge2",
+    "rouge_l": "rougeL",
+    "rouge_lsum": "rougeLsum",
+}
+"""The measure's name -> rouge-score's."""
 
 
 class Rouge(NamedTuple):
@@ -33,45 +52,53 @@ class Rouge(NamedTuple):
 
 
 def compare(
-    pairs: Sequence[tuple[str, str]], variant: str = "rougeL", *, stemmer: bool = False
+    pairs: Sequence[tuple[Sequence[str], str]], variant: str = "rougeL", *, stemmer: bool = False
 ) -> list[Rouge]:
-    """ROUGE of each (reference, completion).
+    """ROUGE of each (references, completion), the best reference's.
 
-    ``variant`` is rouge-score's name: ``rouge1`` .. ``rouge9``, ``rougeL``, or ``rougeLsum``,
-    which takes lines for sentences.
+    ``variant`` is rouge-score's name: ``rouge1`` .. ``rouge9``, ``rougeL`` or ``rougeLsum``.
+    ``stemmer`` compares the words' stems (Porter 1980).
     """
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer([variant], use_stemmer=stemmer)
-    found = [scorer.score(reference, completion)[variant] for reference, completion in pairs]
+    found = [
+        scorer.score(references[0], text)[variant]
+        if len(references) == 1
+        else scorer.score_multi(references, text)[variant]
+        for references, text in pairs
+    ]
     return [Rouge(each.recall, each.precision, each.fmeasure) for each in found]
 
 
-def measure(runtime: Runtime, samples: Sequence[Sample], settings: Settings) -> Score:
-    """ROUGE-L of the logged completions; ``runtime`` is not asked: production answered already.
+def measure(material: Material, name: str) -> Score:
+    """ROUGE of the logged completions; the model is not asked: production answered already.
 
     Raises ParamError where fewer than ``min_samples`` samples have a reference.
     """
-    del runtime
-    known = with_reference(NAME, samples, settings)
-    f = np.array([each.f for each in compare([(s.reference, s.completion) for s in known])])
-    whole = _slice("all", f, settings)
+    settings, variant = material.settings, VARIANTS[name]
+    known = with_reference(name, material.samples, settings)
+    pairs = [(s.references, s.completion) for s in known]
+    f = np.array([each.f for each in compare(pairs, variant, stemmer=settings.stemmer)])
+    whole = _slice(name, "all", f, settings)
     return Score(
-        measure=NAME,
+        measure=name,
         score=whole.score,
         interval=whole.interval,
         n=whole.n,
         unit="1",
-        direction="higher_is_better",
+        direction=better(cast("MeasureName", name)),
         signature=(
-            f"rougeL|f:mean|stemmer:no|rouge-score:{version('rouge-score')}"
-            f"|bs:{settings.resamples}|seed:{settings.seed}"
+            f"{variant}|f:mean|refs:best f|stemmer:{'yes' if settings.stemmer else 'no'}"
+            f"|rouge-score:{version('rouge-score')}|interval:Student"
         ),
-        slices=tuple(_slice(name, f[places], settings) for name, places in by_slice(known).items()),
+        slices=tuple(
+            _slice(name, part, f[places], settings) for part, places in by_slice(known).items()
+        ),
+        per_sample=dict(zip((s.id for s in known), f.tolist(), strict=True)),
     )
 
 
-def _slice(name: str, f: np.ndarray, settings: Settings) -> SliceScore:
-    score = finite(NAME, name, float(f.mean()))
-    interval = bootstrap(len(f), lambda places: float(f[places].mean()), settings)
-    return SliceScore(name=name, score=score, interval=interval, n=len(f))
+def _slice(name: str, where: str, f: NDArray[np.float64], settings: Settings) -> SliceScore:
+    found = mean_interval([finite(name, where, value) for value in f], settings.confidence)
+    return SliceScore(name=where, score=found.value, interval=bounded_interval(found), n=found.n)

@@ -18,16 +18,23 @@ from upkeep.records.base import (
     Record,
     Sha256,
 )
+from upkeep.records.people import People
 from upkeep.records.production import ValidationResult
 
 
 class MeasureValue(Record):
-    """One number of one day, as drift, diagnosis and policy read it."""
+    """One number of one day, as drift, diagnosis and policy read it.
+
+    ``signature`` is what two values must have in common to be compared; ``why`` says why there
+    is no value.
+    """
 
     name: str
     value: float | None
     interval: Interval | None = None
     n: Count = 0
+    signature: str = ""
+    why: str = ""
 
 
 class DayMeasures(Record):
@@ -38,9 +45,14 @@ class DayMeasures(Record):
     champion_version: str
     measures: tuple[MeasureValue, ...]
 
+    def measure(self, name: str) -> MeasureValue | None:
+        """A measure by its name, or None where it was not even asked for."""
+        return next((m for m in self.measures if m.name == name), None)
+
     def value(self, name: str) -> float | None:
         """The value of a measure, or None where it was not collected."""
-        return next((m.value for m in self.measures if m.name == name), None)
+        found = self.measure(name)
+        return found.value if found else None
 
 
 class PastDecision(Record):
@@ -63,6 +75,7 @@ class DayFacts(Record):
     current: DayMeasures
     history: tuple[DayMeasures, ...]
     past_decisions: tuple[PastDecision, ...]
+    people: People | None = None
 
 
 class DriftResult(Record):

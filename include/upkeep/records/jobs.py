@@ -40,8 +40,10 @@ class ModelInput(Record):
 class JobSpec(Record):
     """One job for the worker. ``key`` is ``model/day/kind``: at most one job ever has it.
 
-    ``data`` maps a role (``evaluation``, ``training``) to JSON-lines files in the store, each a
-    list of :class:`Sample`. ``params`` are the method's settings, JSON values only.
+    ``data`` maps a role to a file in the store: ``evaluation`` and ``training`` are JSON lines
+    of :class:`Sample`, ``images`` and ``references`` Parquet files of images by name. ``tools``
+    are folders of other models that measure: ``features`` (ONNX), ``clip``.
+    ``params`` are the method's settings, JSON values only.
     """
 
     key: str
@@ -52,6 +54,7 @@ class JobSpec(Record):
     source: ModelInput
     candidate: ModelInput | None = None
     data: dict[str, FileHash] = Field(default_factory=dict)
+    tools: dict[str, Folder] = Field(default_factory=dict)
     params: dict[str, Any] = Field(default_factory=dict)
     resources: Resources = Resources()
     store_root: str

@@ -10,6 +10,7 @@ from pydantic import Field
 from upkeep.records.base import Count, ModelName, NonNegative, Record, Sha256, Share, sha256_hex
 
 HELD_OUT_TENTHS = 3
+SEPARATOR = "\x1e"  # between several references of one sample
 
 
 class Quantiles(Record):
@@ -170,7 +171,11 @@ class Revision(Record):
 
 
 class Sample(Record):
-    """One text of production: prompt, what the model said, and the reference if known."""
+    """One request of production: prompt, what the model made of it, the reference if known.
+
+    Of an image model ``completion`` is the image's name, ``images/<sha256>.png``. Several
+    references are separated by U+001E, ASCII's record separator.
+    """
 
     id: str
     slice: str
@@ -181,7 +186,12 @@ class Sample(Record):
     @property
     def text(self) -> str:
         """What production wrote on purpose: the prompt and, where known, its reference."""
-        return self.prompt + self.reference
+        return self.prompt + next(iter(self.references), "")
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The known right answers, each once; none where none is known."""
+        return tuple(dict.fromkeys(r for r in self.reference.split(SEPARATOR) if r))
 
     @property
     def held_out(self) -> bool:

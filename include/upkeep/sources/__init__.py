@@ -6,7 +6,7 @@ same traffic and are joined (``join``): the first that knows a measure says it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib import import_module
@@ -50,13 +50,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Collected:
-    """One day of one model: its aggregates, and the texts that quality is measured on.
+    """One day of one model: its aggregates, and the outputs that quality is measured on.
 
-    A source leaves costs alone: :func:`collect` adds them.
+    ``images`` are those of the samples, by name, of an image model. A source leaves costs alone:
+    :func:`collect` adds them.
     """
 
     metrics: DailyMetrics
     samples: tuple[Sample, ...] = ()
+    images: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Reader(Protocol):
@@ -85,8 +87,8 @@ def collect(asked: Asked) -> Collected:
         alike = [source for source in asked.spec.sources if source.kind == kind]
         parts.append(_reader(kind).collect(alike, asked))
     metrics = joined([part.metrics for part in parts], asked.spec.trust)
-    samples = next((part.samples for part in parts if part.samples), ())
-    return Collected(priced(asked.spec, metrics), samples)
+    with_samples = next((part for part in parts if part.samples), parts[0])
+    return Collected(priced(asked.spec, metrics), with_samples.samples, with_samples.images)
 
 
 def connect(asked: Asked) -> Iterator[tuple[str, bool, str]]:

@@ -26,6 +26,8 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from upkeep.errors import SourceError, shown
+from upkeep.records import Sample
+from upkeep.samples import choose_samples
 from upkeep.sources import Asked, Collected, log_aside
 from upkeep.sources.log_aside import Aside, Notes, named_few
 from upkeep.sources.log_codec import MAGIC_BYTES, wrong_format
@@ -40,6 +42,7 @@ from upkeep.sources.log_file import (
     open_regular,
     parse_manifest,
 )
+from upkeep.sources.log_images import fetch_images
 from upkeep.sources.log_json import JsonLines
 from upkeep.sources.log_objects import Place, place
 from upkeep.sources.log_parquet import ParquetFile
@@ -48,6 +51,7 @@ from upkeep.sources.log_table import LogTable
 from upkeep.spec_sources import RequestLogSource
 
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+IMAGES = "images"  # the folder of an image model's outputs
 CONFLICT = "has the request_id of a different request"
 GROWING = "is still growing"
 
@@ -56,20 +60,33 @@ def collect(sources: Sequence[RequestLogSource], asked: Asked) -> Collected:
     """Read all request logs of a model's UTC day; see :func:`upkeep.sources.collect`."""
     places = [place(source, asked.spec.name, asked.credentials) for source in sources]
     with TemporaryDirectory(prefix="upkeep-log-") as folder, LogTable(Path(folder)) as table:
-        reading = _DayReading(asked.day, table)
+        beside = {"image": frozenset({IMAGES})}.get(asked.spec.quality.modality, frozenset())
+        reading = _DayReading(asked.day, table, beside)
         covered = [
             _PlaceReader(source, where, f"source {n}: " if len(places) > 1 else "", reading).read()
             for n, (source, where) in enumerate(zip(sources, places, strict=True), start=1)
         ]
         day = LogDay(table, reading.dedupe())
         samples = day.samples()
+        images = _images(places, samples, asked, reading.notes)
         read = " + ".join(f"request_log:{source.path}" for source in sources)
         facts = reading.notes.facts(covered)
         metrics = day.metrics(asked.spec, read, asked.day, facts, len(samples))
         reading.check_unchanged()
     for aside in reading.notes.asides:
         asked.quarantine(aside.what, bytes(aside.data), aside.reason)
-    return Collected(metrics, samples)
+    return Collected(metrics, samples, images)
+
+
+def _images(
+    places: Sequence[Place], samples: Sequence[Sample], asked: Asked, notes: Notes
+) -> dict[str, bytes]:
+    """The images of as many samples as quality is measured on; none of a model of texts."""
+    quality = asked.spec.quality
+    if quality.modality != "image":
+        return {}
+    names = [sample.completion for sample in choose_samples(samples, quality.max_samples)]
+    return fetch_images(places, asked.day, names, notes)
 
 
 def probe(source: RequestLogSource, asked: Asked) -> str:
@@ -85,6 +102,7 @@ class _DayReading:
 
     day: date
     table: LogTable
+    beside: frozenset[str] = frozenset()  # what else may lie in the day's folder
     notes: Notes = field(default_factory=Notes)
     files: list[JsonLines | ParquetFile] = field(default_factory=list)
     _stamps: list[tuple[Place, str, str]] = field(default_factory=list)
@@ -133,7 +151,8 @@ class _PlaceReader:
             self._set_aside(self._day.isoformat(), "no_source")
             return [False] * 24
         files = hour_files(names)
-        self._flag_others(names - {MANIFEST} - {file.name for file in files})
+        beside = {MANIFEST, *self._reading.beside}
+        self._flag_others(names - beside - {file.name for file in files})
         if files:
             self._usual = Counter(file.format for file in files).most_common(1)[0][0]
         if MANIFEST in names:
