@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from fakes.deployment import FakeDeployment
-from fakes.played_days import day_of, play_until
+from fakes.played_days import day_of, play
+from fakes.request_logs import rows_of
 from fakes.reviewers import FakeDoor
 
 from upkeep import people, reviews
@@ -208,7 +209,8 @@ def test_a_model_that_nobody_is_asked_about_has_no_people(tmp_path: Path, spec: 
 
 def test_the_cycle_asks_and_listens(deployment: FakeDeployment) -> None:
     """Outputs are offered when the day is reported; what people say is there before the facts."""
-    play_until(deployment, 2)
+    for number in (1, 2):
+        play(deployment, day_of(number), rows_of(day_of(number)))
     assert deployment.fake_door.asked == [(day_of(1), 5), (day_of(2), 5)]
     facts = get_record(deployment.store, record_key(MODEL, day_of(2), "facts"), DayFacts)
     found = get_record(deployment.store, record_key(MODEL, day_of(2), "people"), People)

@@ -34,6 +34,15 @@ from upkeep.tracking_client import Mlflow, Refused
 
 pytestmark = pytest.mark.stack
 
+QUALITY = (
+    "perplexity",
+    "perplexity_low",
+    "perplexity_high",
+    "perplexity_baseline",
+    "bleu",
+    "rouge_l",
+)
+NUMBERS = (*HEADLINE, *QUALITY)
 QUIET_DAY, HOLD_DAY, RETRAIN_DAY = 7, 12, 13
 POINTS = (
     "tracking.run.created",
@@ -174,7 +183,7 @@ def test_a_day_becomes_one_run_with_decision_numbers_note_and_files(world: World
     assert run.data.tags["upkeep.action"] == "retrain"
     assert run.data.tags["upkeep.cause"] == "traffic_mix"
     assert run.data.tags["upkeep.champion"] == "1"
-    assert set(run.data.metrics) == set(HEADLINE)
+    assert set(run.data.metrics) == set(NUMBERS)
     assert "Perplexity 9.40 against 5.26" in run.data.tags["mlflow.note.content"]
     files = world.files(run_id)
     expected = {"records/decision.json", "report.html", "plots/perplexity.svg"}
@@ -201,7 +210,7 @@ def test_metric_time_is_the_days_start_and_a_retry_adds_no_second_point(world: W
     shown = world.shown()
     points = shown[f"{world.model}/{day}/r1"]["points"]
     assert {name: [(t, s) for _, t, s in p] for name, p in points.items()} == {
-        name: [(day_start_ms(day), 0)] for name in HEADLINE
+        name: [(day_start_ms(day), 0)] for name in NUMBERS
     }
     timeline = shown[f"{world.model}/timeline"]["points"]
     assert all(len(p) == 1 for p in timeline.values())
@@ -328,7 +337,7 @@ def test_two_at_once_end_with_one_run(world: World, monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     run = world.runs()[f"{world.model}/{day}/r1"]
     assert ids == [run.info.run_id] * 2
-    assert set(run.data.metrics) == set(HEADLINE)
+    assert set(run.data.metrics) == set(NUMBERS)
     assert {"report.html", "records/decision.json"} <= set(world.files(ids[0]))
 
 
@@ -356,7 +365,7 @@ def test_a_batch_that_lost_a_race_is_written_again(
         return
     world.project(day, force=True)
     run = world.runs()[f"{world.model}/{day}/r1"]
-    assert set(run.data.metrics) == set(HEADLINE)
+    assert set(run.data.metrics) == set(NUMBERS)
     assert run.data.params["action"] == "keep"
 
 

@@ -363,7 +363,19 @@ def test_a_measure_that_cannot_be_computed_is_on_record_beside_the_others(
     words = {missing.measure: missing.words for missing in found.unmeasured}
     assert list(words) == ["bleu", "fid"]
     assert "samples with a reference: 0: are fewer than min_samples = 2" in words["bleu"]
-    assert "quality.features" in words["fid"]
+    assert "quality.modality" in words["fid"]
+
+
+def test_slices_by_length_are_measured_where_they_are_asked_for(
+    tmp_path: Path, store: Store
+) -> None:
+    """Through the job's own parameters, as JSON has them."""
+    params = {"measures": ["rouge_l"], "resamples": 100, "slice_by": ["length"]}
+    found = run_here(tmp_path, evaluate_job(store, params=params))
+    assert isinstance(found, Evaluation)
+    names = {part.name for part in found.results[0].slices}
+    assert {"docs", "code"} < names
+    assert any(name.startswith("length:") for name in names)
 
 
 def test_the_scores_of_each_sample_lie_beside_the_result(tmp_path: Path, store: Store) -> None:

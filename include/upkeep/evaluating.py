@@ -17,7 +17,7 @@ from upkeep.samples import choose_samples, put_samples, read_samples, samples_ke
 from upkeep.spec import ModelSpec, Quality
 from upkeep.store import Store, adopt_or_put, get_record, record_key
 
-OPTIONS = ("min_samples", "lowercase", "tokenize", "stemmer")
+OPTIONS = ("min_samples", "lowercase", "tokenize", "stemmer", "slice_by")
 
 
 def evaluate_job(store: Store, spec: ModelSpec, day: date) -> JobSpec | None:

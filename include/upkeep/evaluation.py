@@ -18,6 +18,7 @@ from upkeep import quality
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.job_inputs import Inputs
 from upkeep.job_params import JobParams, read_params
+from upkeep.measures import SliceBy
 from upkeep.quality.failure_modes import failure_modes
 from upkeep.records import (
     Evaluation,
@@ -52,6 +53,7 @@ class EvaluateParams(JobParams):
     lowercase: bool = False
     tokenize: Literal["13a", "char", "intl", "none", "zh"] = "13a"
     stemmer: bool = False
+    slice_by: Annotated[tuple[SliceBy, ...], Field(strict=False)] = ()
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
 
 

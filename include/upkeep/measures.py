@@ -30,6 +30,9 @@ MeasureName = Literal[
 ]
 """What ``quality.measures`` of a model's file may name."""
 
+SliceBy = Literal["length", "script"]
+"""What ``quality.slice_by`` may name."""
+
 LOWER_IS_BETTER = frozenset({"bits_per_byte", "fid", "kid", "perplexity", "self_bleu"})
 OF_IMAGES = frozenset({"clip_score", "fid", "image_vendi", "inception_score", "kid"})
 HUMAN = "human"

@@ -29,7 +29,7 @@ def _score_cells(result: QualityResult) -> Iterator[str]:
     yield escape(label(result.measure))
     yield measured(result.measure, result.score)
     yield f"{number(span.low)} to {number(span.high)}" if span else "not known"
-    yield f"{result.n:,}"
+    yield f"{result.n:,}" + (f" ({result.tokens:,} tokens)" if result.tokens else "")
     yield escape(result.unit)
     yield f'<span class="quiet">{escape(result.signature)}</span>'
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from upkeep.measures import MeasureName
+from upkeep.measures import MeasureName, SliceBy
 from upkeep.records import (
     Action,
     Cause,
@@ -62,8 +62,9 @@ class Quality(Part):
 
     ``modality`` is what the model makes. Of images, ``references`` is a Parquet file of real
     ones, ``features`` the folder of the ONNX model that extracts features, ``clip`` that of a
-    CLIP model; they may name ``${VAR}``. ``lowercase``, ``tokenize`` and ``stemmer`` are told to
-    sacrebleu and rouge-score.
+    CLIP model; they may name ``${VAR}``. ``slice_by`` adds slices by the prompt's length
+    (under 100 characters, under 1,000, longer) or script. ``lowercase``, ``tokenize`` and
+    ``stemmer`` are told to sacrebleu and rouge-score.
     """
 
     modality: Literal["text", "image"] = "text"
@@ -76,6 +77,7 @@ class Quality(Part):
     lowercase: bool = False
     tokenize: Literal["13a", "char", "intl", "none", "zh"] = "13a"
     stemmer: bool = False
+    slice_by: tuple[SliceBy, ...] = Field((), strict=False)
 
 
 class Reviews(Part):

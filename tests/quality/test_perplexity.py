@@ -242,3 +242,10 @@ def test_the_interval_of_bits_per_byte_covers_the_ratio_as_often_as_it_says() ->
         assert found is not None
         hits += found.low <= 5.0 <= found.high
     assert 180 <= hits <= 199
+
+
+def test_the_tokens_that_were_scored_are_counted() -> None:
+    """The fake runtime has one token a character after the first."""
+    samples = make_samples(20)
+    assert scored("perplexity", samples, Settings()).tokens == sum(len(s.text) - 1 for s in samples)
+    assert scored("bits_per_byte", samples, Settings()).tokens is None

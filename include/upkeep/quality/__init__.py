@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from upkeep.errors import ArtifactError, ParamError
+from upkeep.measures import SliceBy
 from upkeep.pictures import Pictures
+from upkeep.quality.slices import derived
 from upkeep.records import Direction, Interval, Sample, SliceScore
 from upkeep.runtime import Runtime
 
@@ -66,7 +68,7 @@ class Settings:
     ``min_samples`` is the fewest samples that give a score; ``confidence`` is the intervals'
     (0.95 = 95 %); ``resamples`` and ``seed`` drive the bootstrap where there is one.
     ``lowercase`` (BLEU, chrF), ``tokenize`` (BLEU: sacrebleu's name) and ``stemmer`` (ROUGE)
-    are the libraries' own options.
+    are the libraries' own options. ``slice_by`` adds slices; see :mod:`upkeep.quality.slices`.
     """
 
     min_samples: int = 20
@@ -76,13 +78,15 @@ class Settings:
     lowercase: bool = False
     tokenize: str = "13a"
     stemmer: bool = False
+    slice_by: tuple[SliceBy, ...] = ()
 
 
 @dataclass(frozen=True)
 class Score:
     """One measure's result; ``n`` counts samples, ``signature`` says how it was computed.
 
-    ``per_sample`` has the score of each sample by its id, where a sample has one.
+    ``tokens`` counts what was predicted, where that is what is scored. ``per_sample`` has the
+    score of each sample by its id, where a sample has one.
     """
 
     measure: str
@@ -94,6 +98,7 @@ class Score:
     signature: str
     slices: tuple[SliceScore, ...] = ()
     per_sample: Mapping[str, float] = field(default_factory=dict)
+    tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -175,11 +180,15 @@ def with_reference(name: str, samples: Sequence[Sample], settings: Settings) -> 
     return known
 
 
-def by_slice(samples: Sequence[Sample]) -> dict[str, list[int]]:
-    """Positions of the samples of each slice, slices in alphabetical order."""
+def by_slice(samples: Sequence[Sample], settings: Settings) -> dict[str, list[int]]:
+    """Positions of the samples of each slice, slices in alphabetical order.
+
+    Beside the log's own slices those that ``settings.slice_by`` asks for.
+    """
     places: dict[str, list[int]] = {}
     for place, sample in enumerate(samples):
-        places.setdefault(sample.slice, []).append(place)
+        for name in (sample.slice, *derived(sample, settings.slice_by)):
+            places.setdefault(name, []).append(place)
     return dict(sorted(places.items()))
 
 

@@ -59,7 +59,7 @@ def measure(material: Material, name: str) -> Score:  # noqa: ARG001 - the file 
         ),
         slices=tuple(
             mean_score(NAME, part, found[places], settings)
-            for part, places in by_slice(counted).items()
+            for part, places in by_slice(counted, settings).items()
         ),
         per_sample=_by_id(counted, found),
     )

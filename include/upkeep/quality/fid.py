@@ -67,7 +67,7 @@ def measure(material: Material, name: str) -> Score:  # noqa: ARG001 - the file 
         ),
         slices=tuple(
             _slice(part, real, made[places], settings)
-            for part, places in by_slice(sets.samples).items()
+            for part, places in by_slice(sets.samples, settings).items()
             if len(places) >= needed
         ),
     )

@@ -75,9 +75,10 @@ def measure(material: Material, name: str) -> Score:
         signature=_signature(runtime, by_byte=by_byte),
         slices=tuple(
             _slice(name, part, [kept[place] for place in places], ratio, settings)
-            for part, places in by_slice([each.sample for each in kept]).items()
+            for part, places in by_slice([each.sample for each in kept], settings).items()
         ),
         per_sample={each.sample.id: each.loss / each.size for each in kept},
+        tokens=None if by_byte else int(sum(each.size for each in kept)),
     )
 
 

@@ -93,7 +93,8 @@ def measure(material: Material, name: str) -> Score:
             f"|rouge-score:{version('rouge-score')}|interval:Student"
         ),
         slices=tuple(
-            _slice(name, part, f[places], settings) for part, places in by_slice(known).items()
+            _slice(name, part, f[places], settings)
+            for part, places in by_slice(known, settings).items()
         ),
         per_sample=dict(zip((s.id for s in known), f.tolist(), strict=True)),
     )

@@ -50,7 +50,7 @@ def corpus_score(
         signature=f"{_signature(corpus, known)}|bs:{settings.resamples}|seed:{settings.seed}",
         slices=tuple(
             _slice(name, part, corpus, counts[places], settings)
-            for part, places in by_slice(known).items()
+            for part, places in by_slice(known, settings).items()
         ),
         per_sample={
             sample.id: _score(sentence, row)

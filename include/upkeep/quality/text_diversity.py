@@ -72,7 +72,7 @@ def measure(material: Material, name: str) -> Score:
         signature=f"{how}|group:{GROUP}|groups:Student|seed:{settings.seed}",
         slices=tuple(
             grouped_score(name, part, [texts[at] for at in places], statistic, settings)[0]
-            for part, places in by_slice(samples).items()
+            for part, places in by_slice(samples, settings).items()
             if len(places) >= GROUP
         ),
         per_sample={samples[place].id: value for place, value in values.items()},

@@ -28,7 +28,8 @@ class SliceScore(Record):
 class QualityResult(Record):
     """One quality measure of one model version on one evaluation set.
 
-    ``signature`` says how it was computed: scores compare only where it is the same.
+    ``signature`` says how it was computed: scores compare only where it is the same. ``tokens``
+    counts what was predicted, where that is what is scored.
     """
 
     model: ModelName
@@ -43,6 +44,7 @@ class QualityResult(Record):
     evaluation_set_sha256: Sha256
     signature: str
     slices: tuple[SliceScore, ...] = ()
+    tokens: Count | None = None
 
 
 class Unmeasured(Record):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,21 @@ import pytest
 
 from examples.digits import classifier, data, gan, painter, serve, traffic, train, vae
 from examples.digits.painter import Kind
-from tests.fakes.deployment import make_deployment
+from tests.fakes.deployment import FakeDeployment, FakeEngine, make_deployment
 from tests.fakes.tiny_model import scored
-from upkeep import onboarding, promotion
+from upkeep import onboarding, promotion, worker
+from upkeep.config import load_fleet
+from upkeep.cycle import Cycle
+from upkeep.day_records import read_day
 from upkeep.deployment import Deployment
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.model_files import check_model_folder
+from upkeep.params import effective_params
 from upkeep.pictures import Pictures, image_name, unpack
 from upkeep.quality import Settings
 from upkeep.quality.features import Extractor
-from upkeep.records import Sample
+from upkeep.records import JobSpec, LedgerEntry, Record, Sample
+from upkeep.report_page import html
 
 ROOT = Path(__file__).parents[3]
 KINDS: tuple[Kind, ...] = ("gan", "vae")
@@ -196,21 +203,29 @@ def test_the_planted_faults_are_seen_by_the_measures_that_are_for_them(
     assert score_of(lowered, made, faulty) < score_of(lowered, made, healthy)
 
 
+def registered(
+    made: Path, folder: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> tuple[FakeDeployment, LedgerEntry]:
+    """A deployment with the example's fleet file, and version 1."""
+    fleet = folder / "fleet"
+    fleet.mkdir()
+    shutil.copy(ROOT / "include/fleet/defaults.yaml", fleet)
+    shutil.copy(ROOT / f"examples/digits/fleet/digits-{kind}.yaml", fleet)
+    environ = {"UPKEEP_LOGS": str(folder / "logs"), "UPKEEP_TOOLS": str(made.parent)}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    places = replace(make_deployment(folder, fleet), fleet=load_fleet(fleet, environ))
+    monkeypatch.setattr(Deployment, "from_env", classmethod(lambda cls: places))
+    return places, onboarding.register_first(f"digits-{kind}", made / kind, "safetensors")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_upkeep_registers_the_folder(
     made: Path, tmp_path: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As version 1, from the fleet file of the example, with every file kept."""
-    fleet = tmp_path / "fleet"
-    fleet.mkdir()
-    shutil.copy(ROOT / "include/fleet/defaults.yaml", fleet)
-    shutil.copy(ROOT / f"examples/digits/fleet/digits-{kind}.yaml", fleet)
-    monkeypatch.setenv("UPKEEP_TOOLS", str(made.parent))
-    places = make_deployment(tmp_path, fleet)
-    places = places if places.fleet.models else _with_tools(places, fleet, made, tmp_path)
-    monkeypatch.setattr(Deployment, "from_env", classmethod(lambda cls: places))
     check_model_folder(made / kind, "safetensors")
-    entry = onboarding.register_first(f"digits-{kind}", made / kind, "safetensors")
+    places, entry = registered(made, tmp_path, kind, monkeypatch)
     champion = promotion.champion(places.store, f"digits-{kind}")
     assert champion is not None
     assert champion.version == entry.version == "1"
@@ -218,14 +233,38 @@ def test_upkeep_registers_the_folder(
     assert painter.load(kept, kind).paint(3, 1).shape == (8, 8)
 
 
-def _with_tools(places: Any, fleet: Path, made: Path, folder: Path) -> Any:
-    """The same deployment, whose fleet knows where the tools lie."""
-    from dataclasses import replace
+class RealWork(FakeEngine):
+    """An engine that does the worker's real work, in this process."""
 
-    from upkeep.config import load_fleet
+    def _result(self, job: JobSpec) -> Record:
+        return worker.run(job, self.workdir / "cache")
 
-    environ = {"UPKEEP_LOGS": str(folder / "logs"), "UPKEEP_TOOLS": str(made.parent)}
-    return replace(places, fleet=load_fleet(fleet, environ))
+
+def test_a_day_of_images_goes_through_the_whole_cycle(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Served, collected, measured by the real worker, decided, and shown with its images."""
+    places, _ = registered(made, tmp_path, "gan", monkeypatch)
+    places = replace(places, fake_engine=RealWork(places.store, tmp_path / "work"))
+    serve.serve_days(
+        lambda: painter.load(made / "gan", "gan"), "gan", "1", [1], tmp_path / "logs/digits-gan"
+    )
+    model, day, cycle = "digits-gan", traffic.day_date(1), Cycle(places)
+    asked = {"day": day.isoformat(), "models": [model]}
+    cycle.start(effective_params(asked, [model], date(2026, 11, 1)), "run")
+    assert cycle.observe(model, day).trusted
+    found = cycle.evaluate(model, day)
+    assert found is not None
+    assert found.unmeasured == ()
+    assert [r.measure for r in found.results] == ["fid", "kid", "inception_score", "image_vendi"]
+    assert {s.name for r in found.results for s in r.slices} == {"forms", "postal"}
+    decided = cycle.decide(model, day)
+    assert (decided.action, decided.cause) == ("keep", "learning")
+    cycle.report(model, day)
+    page = html(read_day(places.store, model, day)).decode()
+    assert page.count("data:image/png;base64,") == 40
+    assert "<td>FID</td>" in page
+    assert [asked for asked, _ in places.fake_door.asked] == [day]
 
 
 def test_a_model_of_the_other_kind_is_refused(made: Path) -> None:
