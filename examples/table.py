@@ -32,7 +32,7 @@ def print_days(store: Store, model: str, days: Sequence[date]) -> None:
     table = Table(*COLUMNS, title=f"{model}: {days[0]} to {days[-1]}")
     for number, day in enumerate(days, start=1):
         table.add_row(*_row(store, model, number, day))
-    Console(width=150).print(table)
+    Console(width=168).print(table)
 
 
 def _row(store: Store, model: str, number: int, day: date) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from fakes.mlflow_server import free_port, shared_server
 from fakes.recorded_days import record_day
 from fakes.sixteen_days import Story, tell
 
-from upkeep import faults, tracking_client
+from upkeep import faults, tracking_client, tracking_experiment
 from upkeep.errors import ParamError, TrackingError
 from upkeep.projection import HEADLINE, day_start_ms
 from upkeep.records import Folder, Override
@@ -548,3 +548,10 @@ def test_a_day_that_the_store_does_not_know_is_refused(world: World) -> None:
     with pytest.raises(ParamError, match="nothing is recorded"):
         world.project(date(2026, 1, 1))
     assert world.experiment() is None
+
+
+@pytest.mark.parametrize("is_rated", [True, False])
+def test_the_queue_is_linked_where_people_are_asked(is_rated: bool) -> None:  # noqa: FBT001
+    """From the experiment's description, which stands above every page of it."""
+    note = tracking_experiment._tags("7", "talker", "t", is_rated=is_rated)["mlflow.note.content"]
+    assert ("[Outputs to rate](#/experiments/7/review-queue" in note) is is_rated

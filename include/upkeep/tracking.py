@@ -113,7 +113,8 @@ class _Projection:
             self._write(experiment, job_view(records, job, page.job_notes.get(job.kind, "")), day)
         first = first_day(self._store, records.model, records.day)
         timeline = self._write(experiment, timeline_view(records, first))
-        describe_experiment(self._mlflow, experiment, records.model, timeline)
+        is_rated = records.people is not None
+        describe_experiment(self._mlflow, experiment, records.model, timeline, is_rated=is_rated)
         return {"run_id": day, "experiment_id": experiment, "sent": self._done}
 
     def _write(self, experiment: str, view: RunView, parent: str | None = None) -> str:

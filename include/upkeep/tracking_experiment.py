@@ -57,16 +57,22 @@ def _create(mlflow: Mlflow, name: str) -> Any:
     return mlflow.call("get_experiment_by_name", name)
 
 
-def describe_experiment(mlflow: Mlflow, experiment_id: str, model: str, timeline_id: str) -> None:
-    """Write the experiment's description and its view of the days, where they differ."""
+def describe_experiment(
+    mlflow: Mlflow, experiment_id: str, model: str, timeline_id: str, *, is_rated: bool
+) -> None:
+    """Write the experiment's description and its view of the days, where they differ.
+
+    ``is_rated``: people are asked about the model's outputs, and find the queue from here.
+    """
     known = mlflow.call("get_experiment", experiment_id).tags
-    for name, value in _tags(experiment_id, model, timeline_id).items():
+    for name, value in _tags(experiment_id, model, timeline_id, is_rated=is_rated).items():
         if known.get(name) != value:
             mlflow.call("set_experiment_tag", experiment_id, name, value)
 
 
-def _tags(experiment_id: str, model: str, timeline_id: str) -> dict[str, str]:
+def _tags(experiment_id: str, model: str, timeline_id: str, *, is_rated: bool) -> dict[str, str]:
     here = f"#/experiments/{experiment_id}"
+    queue = f" · [Outputs to rate]({here}/review-queue?workflowType=genai)" if is_rated else ""
     view = {
         "selectedColumns": list(WIDTHS_PX),
         "columnOrder": list(WIDTHS_PX),
@@ -80,7 +86,7 @@ def _tags(experiment_id: str, model: str, timeline_id: str) -> dict[str, str]:
             f"**{model}**: one run a day. "
             f"[Days with their decisions]({here}/runs?{ML}&viewStateShareKey={VIEW}) · "
             f"[Timeline]({here}/runs/{timeline_id}/model-metrics?{ML}) · "
-            f"[Versions](#/models/{model}?{ML})\n\n"
+            f"[Versions](#/models/{model}?{ML}){queue}\n\n"
             "Filter: `tags.upkeep.action = 'retrain'`."
         ),
     }
