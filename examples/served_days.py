@@ -28,6 +28,14 @@ RequestT = TypeVar("RequestT")
 MANIFEST = "_complete.json"
 
 
+def unserved(out: Path, days: Mapping[int, date], progress: Progress) -> list[int]:
+    """Those of the days, by number, that are not there yet; of the others it is said."""
+    missing = [number for number, day in days.items() if not (out / day.isoformat()).exists()]
+    for number in sorted(set(days) - set(missing)):
+        progress(f"day {number} is there already")
+    return missing
+
+
 def answer_days(
     asked: Mapping[int, Sequence[RequestT]],
     answer: Callable[[RequestT], Row],

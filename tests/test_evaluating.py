@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.deployment import FakeDeployment, make_deployment
+from fakes.deployment import FakeDeployment, deployment_with_champion
 
-from upkeep import promotion
 from upkeep.errors import ArtifactError, ConfigError
 from upkeep.evaluating import evaluate_job
 from upkeep.pictures import image_name, images_key, pack
@@ -31,19 +30,7 @@ def painted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDeployment:
     (tools / "features" / "model.onnx").write_bytes(b"weights")
     (tools / "references.parquet").write_bytes(pack({image_name(b"real"): b"real"}))
     monkeypatch.setenv("TOOLS", str(tools))
-    made = make_deployment(tmp_path)
-    first = tmp_path / "first"
-    first.mkdir()
-    (first / "weights.txt").write_text("version 1")
-    promotion.register_first(
-        made.store,
-        made.tracker(),
-        MODEL,
-        folder=made.store.put_folder(f"{MODEL}/versions/first", first),
-        format="safetensors",
-        cache=made.cache,
-        key=f"{MODEL}/first",
-    )
+    made = deployment_with_champion(tmp_path, MODEL)
     samples = [
         Sample(id=f"s{n:02d}", slice="a", prompt="a 7", completion=image_name(data))
         for n, data in enumerate(IMAGES)

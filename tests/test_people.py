@@ -59,7 +59,7 @@ def spec() -> ModelSpec:
     )
 
 
-def observed(place: Place, day: date) -> list[str]:
+def observed(place: Place, day: date, signature: str = "x") -> list[str]:
     """A day's samples, with a BLEU for each: the ids of those that are offered."""
     samples = [
         Sample(id=f"{day}-{n}", slice="a", prompt=f"p{n}", completion=f"c{n}") for n in range(12)
@@ -77,7 +77,7 @@ def observed(place: Place, day: date) -> list[str]:
             "model": MODEL,
             "day": day,
             "model_version": "1",
-            "results": [_bleu(day)],
+            "results": [_bleu(day) | {"signature": signature}],
             "scores": FileHash(path=key, size_bytes=len(lines), sha256=sha256_hex(lines)),
         }
     )
@@ -196,6 +196,24 @@ def test_scores_that_are_not_those_that_were_recorded_judge_nobody(
     found = people.listen(place, spec, DAY)  # type: ignore[arg-type]
     assert found is not None
     assert all(vote.counts for vote in found.votes)
+
+
+def test_scores_that_were_measured_another_way_are_not_pooled(
+    tmp_path: Path, spec: ModelSpec
+) -> None:
+    """Five days under another tokenizer go against people; only the newest day's scores compare."""
+    door = FakeDoor()
+    place = Place(tmp_path, door)
+    for back in range(6):
+        day = DAY - timedelta(back)
+        ids = observed(place, day, signature="tokenizer:new" if back == 0 else "tokenizer:old")
+        door.ratings += answers(day, ids, -1)
+    found = people.listen(place, spec, DAY)  # type: ignore[arg-type]
+    assert found is not None
+    vote = found.vote("bleu")
+    assert vote is not None
+    assert vote.counts
+    assert "8 of 20" in vote.words
 
 
 def test_a_model_that_nobody_is_asked_about_has_no_people(tmp_path: Path, spec: ModelSpec) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from upkeep import reviews
 from upkeep.errors import CorruptRecord, ParamError, TrackingError
+from upkeep.judgement_answers import Admitted, admit
 from upkeep.pictures import image_name
 from upkeep.records import Criterion, Excluded, Rating, Sample
 from upkeep.samples import put_samples, samples_key
@@ -20,6 +21,9 @@ from upkeep.store import Store, open_store
 MODEL, DAY = "docs-assistant", date(2026, 3, 5)
 AT = datetime(2026, 3, 6, 9, tzinfo=UTC)
 SPEC = Reviews(samples_per_day=3, criteria=("coherence", "relevance"))
+
+
+WINDOW = [DAY - timedelta(days=n) for n in range(6, -1, -1)]
 
 
 class FakeDoor:
@@ -67,6 +71,11 @@ def _rated(store: Store, run: str, *ratings: Rating) -> tuple[Rating, ...]:
     return reviews.rate(store, found, ratings[0].sample_id, run, ratings).ratings
 
 
+def _let_in(found: reviews.Collected) -> Admitted:
+    """What counts of it, as the day's judgement sees it."""
+    return admit(DAY, SPEC, found.ratings, found.offered)
+
+
 def test_the_same_outputs_are_chosen_every_time(store: Store) -> None:
     """Whatever order they come in; never one that is empty."""
     samples = [*_samples(20), Sample(id="empty", slice="a", prompt="p")]
@@ -96,11 +105,11 @@ def test_a_day_without_outputs_offers_none(store: Store) -> None:
 
 def test_answers_of_both_doors_come_together(store: Store) -> None:
     """Of the window's days alone; MLflow is asked once, about all of them."""
-    a, b, _ = _offered(store)
+    a, b, c = _offered(store)
     _offered(store, DAY - timedelta(days=3))
     _rated(store, "run-1", _rating(a, 2, door="airflow", rater="ann"))
     door = FakeDoor(_rating(b))
-    found = reviews.collect_answers(store, door, MODEL, DAY, 7)
+    found = reviews.collect_answers(store, door, MODEL, WINDOW)
     assert {(r.sample_id, r.value, r.door) for r in found.ratings} == {
         (a, 2, "airflow"), (b, 4, "mlflow"),
     }  # fmt: skip
@@ -108,30 +117,33 @@ def test_answers_of_both_doors_come_together(store: Store) -> None:
     assert found.flags == []
     window = (DAY - timedelta(days=6), DAY)
     assert door.asked == [(MODEL, window, ("coherence", "relevance"))]
-    assert reviews.collect_answers(store, FakeDoor(), MODEL, DAY + timedelta(days=7), 7) == (
-        [], [], [],
-    )  # fmt: skip
+    both = (DAY, DAY - timedelta(days=3))
+    assert found.offered == {(day, name) for day in both for name in (a, b, c)}
+    later = [day + timedelta(days=7) for day in WINDOW]
+    assert reviews.collect_answers(store, FakeDoor(), MODEL, later) == ([], frozenset(), [], [])
 
 
 def test_mlflow_being_down_loses_nothing(store: Store) -> None:
     """What the store has counts, and the flag says what is missing."""
     a, *_ = _offered(store)
     _rated(store, "run-1", _rating(a, door="airflow"))
-    found = reviews.collect_answers(store, FakeDoor(down=True), MODEL, DAY, 7)
+    found = reviews.collect_answers(store, FakeDoor(down=True), MODEL, WINDOW)
     assert [r.sample_id for r in found.ratings] == [a]
     [flag] = found.flags
     assert "could not be read" in flag
     assert "http://x" in flag
 
 
-def test_raters_without_a_name_are_one_and_that_is_said(store: Store) -> None:
+def test_raters_without_a_name_are_nobody_and_that_is_said(store: Store) -> None:
     """MLflow without authentication signs everything "default"."""
     a, b, _ = _offered(store)
     door = FakeDoor(_rating(a, rater="default"), _rating(b, rater="default"))
-    found = reviews.collect_answers(store, door, MODEL, DAY, 7)
+    found = reviews.collect_answers(store, door, MODEL, WINDOW)
     assert len(found.ratings) == 2
+    assert _let_in(found).kept == ()
     [flag] = found.flags
     assert "2 ratings" in flag
+    assert "do not count" in flag
     assert "basic-auth" in flag
 
 
@@ -142,30 +154,26 @@ def test_a_form_s_answers_are_recorded_once(store: Store) -> None:
     assert _rated(store, "run-1", _rating(a, 5, door="airflow")) == first
     later = _rating(a, 1, door="airflow", at=AT + timedelta(hours=1))
     _rated(store, "run-2", later)
-    found = reviews.collect_answers(store, FakeDoor(), MODEL, DAY, 7)
-    assert found.ratings == [later]
-    assert ("replaced by the same person's later answer", 1) in {
-        (e.reason, e.n) for e in found.excluded
-    }
+    found = reviews.collect_answers(store, FakeDoor(), MODEL, WINDOW)
+    assert _let_in(found).kept == (later,)
+    assert [(e.what, e.n) for e in _let_in(found).excluded] == [("earlier answers", 1)]
 
 
 def test_the_later_answer_counts_whatever_its_door(store: Store) -> None:
     """A person who answered twice is one rater with one answer."""
     a, *_ = _offered(store)
     _rated(store, "run-1", _rating(a, 2, door="airflow", at=AT + timedelta(minutes=1)))
-    found = reviews.collect_answers(store, FakeDoor(_rating(a, 5)), MODEL, DAY, 7)
-    assert [(r.value, r.door) for r in found.ratings] == [(2, "airflow")]
+    found = reviews.collect_answers(store, FakeDoor(_rating(a, 5)), MODEL, WINDOW)
+    assert [(r.value, r.door) for r in _let_in(found).kept] == [(2, "airflow")]
 
 
 def test_an_answer_about_something_else_does_not_count(store: Store) -> None:
     """An output that was not offered, or one of another day under the same id."""
     a, *_ = _offered(store)
     door = FakeDoor(_rating("other"), _rating(a, day=DAY - timedelta(days=1)))
-    found = reviews.collect_answers(store, door, MODEL, DAY, 7)
-    assert found.ratings == []
-    assert Excluded(what="ratings", n=2, reason="about an output that was not offered") in (
-        found.excluded
-    )
+    seen = _let_in(reviews.collect_answers(store, door, MODEL, WINDOW))
+    assert seen.kept == ()
+    assert [(e.what, e.n) for e in seen.excluded] == [("answers about unknown outputs", 2)]
 
 
 def test_a_broken_record_is_no_missing_answer(store: Store) -> None:
@@ -176,7 +184,7 @@ def test_a_broken_record_is_no_missing_answer(store: Store) -> None:
     data, etag = store.get_versioned(key) or (b"", "")
     store.replace(key, data.replace(b'"value":4', b'"value":5'), etag)
     with pytest.raises(CorruptRecord):
-        reviews.collect_answers(store, FakeDoor(), MODEL, DAY, 7)
+        reviews.collect_answers(store, FakeDoor(), MODEL, WINDOW)
 
 
 def test_the_form_asks_about_offered_texts_only(store: Store) -> None:

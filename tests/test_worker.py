@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from fakes.tiny_model import make_samples, tiny_llama, tiny_openvino
 
-from upkeep import worker
+from upkeep import evaluation, worker
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.job_inputs import Inputs
 from upkeep.records import (
@@ -364,6 +364,22 @@ def test_a_measure_that_cannot_be_computed_is_on_record_beside_the_others(
     assert list(words) == ["bleu", "fid"]
     assert "samples with a reference: 0: are fewer than min_samples = 2" in words["bleu"]
     assert "quality.modality" in words["fid"]
+
+
+def test_failure_modes_that_cannot_be_found_cost_no_score(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are on record as not measured, with the reason."""
+
+    def broken(*_: object) -> None:
+        raise ArtifactError("config.json", None, "is missing beside model.onnx", "write it")
+
+    monkeypatch.setattr(evaluation, "failure_modes", broken)
+    found = run_here(tmp_path, evaluate_job(store))
+    assert isinstance(found, Evaluation)
+    assert len(found.results) == 3
+    [missing] = found.unmeasured
+    assert (missing.measure, "config.json" in missing.words) == ("failure_modes", True)
 
 
 def test_slices_by_length_are_measured_where_they_are_asked_for(

@@ -28,7 +28,7 @@ from examples.digits import traffic
 from examples.digits.data import SIDE, prompt_of, to_png
 from examples.digits.painter import Kind, load
 from examples.digits.traffic import Request
-from examples.served_days import Progress, Row, answer_days, rfc3339, write_day
+from examples.served_days import Progress, Row, answer_days, rfc3339, unserved, write_day
 from upkeep.pictures import image_name
 
 STUCK_DAY, STUCK_SEED = 10, 0
@@ -57,18 +57,15 @@ def serve_days(
 
     ``painter`` loads the model, once, and only if a day is still to be served.
     """
-    folders = [out / traffic.day_date(number).isoformat() for number in days]
-    missing = [n for n, folder in zip(days, folders, strict=True) if not folder.exists()]
+    dates = {number: traffic.day_date(number) for number in days}
+    missing = unserved(out, dates, progress)
     if missing:
         asked = {n: [(n, request) for request in traffic.requests(kind, n, seed)] for n in missing}
         server = Server(painter(), kind, version)
         rows = answer_days(asked, server.answer, progress)
         for number in missing:
-            day = traffic.day_date(number)
-            write_day(out, day, rows[number], server.writer_of_images(rows[number]))
-    for number in sorted(set(days) - set(missing)):
-        progress(f"day {number} is there already")
-    return folders
+            write_day(out, dates[number], rows[number], server.writer_of_images(rows[number]))
+    return [out / day.isoformat() for day in dates.values()]
 
 
 class Server:

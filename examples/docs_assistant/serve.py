@@ -16,7 +16,7 @@ from typing import Protocol, cast
 
 from examples.docs_assistant import corpus, traffic
 from examples.docs_assistant.traffic import DAMAGED_DAY, Request
-from examples.served_days import Progress, Row, answer_days, rfc3339, write_day
+from examples.served_days import Progress, Row, answer_days, rfc3339, unserved, write_day
 from upkeep.runtime import Format, Generation, load
 
 NEW_TOKENS = 14
@@ -43,8 +43,8 @@ def serve_days(
 
     ``runtime`` loads the model, once, and only if a day is still to be served.
     """
-    folders = [out / traffic.day_date(number).isoformat() for number in days]
-    missing = [n for n, folder in zip(days, folders, strict=True) if not folder.exists()]
+    dates = {number: traffic.day_date(number) for number in days}
+    missing = unserved(out, dates, progress)
     if missing:
         texts = corpus.load()
         asked = {number: traffic.requests(texts, number, seed) for number in missing}
@@ -52,10 +52,8 @@ def serve_days(
         rows = answer_days(asked, lambda request: _answered(request, version, model), progress)
         for number in missing:
             finish = damage if number == DAMAGED_DAY else None
-            write_day(out, traffic.day_date(number), rows[number], finish)
-    for number in sorted(set(days) - set(missing)):
-        progress(f"day {number} is there already")
-    return folders
+            write_day(out, dates[number], rows[number], finish)
+    return [out / day.isoformat() for day in dates.values()]
 
 
 def _answered(request: Request, version: str, model: Answers) -> Row:

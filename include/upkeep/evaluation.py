@@ -22,6 +22,7 @@ from upkeep.measures import SliceBy
 from upkeep.quality.failure_modes import failure_modes
 from upkeep.records import (
     Evaluation,
+    FailureMode,
     FileHash,
     JobSpec,
     QualityResult,
@@ -78,21 +79,36 @@ def evaluate(inputs: Inputs) -> Evaluation:
         try:
             score = measure(material, name)
         except (ParamError, ArtifactError) as error:
-            log.warning("%s: not measured: %s", name, error)
-            unmeasured.append(Unmeasured(measure=name, words=" ".join(str(error).split())))
+            unmeasured.append(_not_measured(name, error))
             continue
         seconds = time.perf_counter() - started
         log.info("%s %.4f on %d samples (%.1f s)", name, score.score, score.n, seconds)
         scores.append(score)
+    modes, missing = _failure_modes(material, scores)
     return Evaluation(
         model=job.model,
         day=job.day,
         model_version=job.source.version,
         results=tuple(_result(job, score) for score in scores),
-        unmeasured=tuple(unmeasured),
-        failure_modes=failure_modes(material, scores),
+        unmeasured=(*unmeasured, *missing),
+        failure_modes=modes,
         scores=_keep(inputs.store, job, material, scores),
     )
+
+
+def _failure_modes(
+    material: quality.Material, scores: Sequence[quality.Score]
+) -> tuple[tuple[FailureMode, ...], tuple[Unmeasured, ...]]:
+    """The failure modes; where they cannot be found, why: no score is lost for that."""
+    try:
+        return failure_modes(material, scores), ()
+    except (ParamError, ArtifactError) as error:
+        return (), (_not_measured("failure_modes", error),)
+
+
+def _not_measured(name: str, error: Exception) -> Unmeasured:
+    log.warning("%s: not measured: %s", name, error)
+    return Unmeasured(measure=name, words=" ".join(str(error).split()))
 
 
 def _material(inputs: Inputs, params: EvaluateParams) -> quality.Material:

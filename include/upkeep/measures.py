@@ -36,9 +36,8 @@ SliceBy = Literal["length", "script"]
 LOWER_IS_BETTER = frozenset({"bits_per_byte", "fid", "kid", "perplexity", "self_bleu"})
 OF_IMAGES = frozenset({"clip_score", "fid", "image_vendi", "inception_score", "kid"})
 HUMAN = "human"
-INCIDENTAL = frozenset(
-    {"precision", "version", "rouge-score", "torchmetrics", "bs", "seed", "interval"}
-)
+LIBRARIES = ("version", "rouge-score", "torchmetrics", "transformers")
+INCIDENTAL = frozenset({"precision", *LIBRARIES, "bs", "seed", "interval"})
 
 Family = Literal["quality", "people", "latency", "traffic", "cost", "price", "errors"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from upkeep import judgement, reviews
+from upkeep import judgement, measures, reviews
 from upkeep.deployment import Deployment
 from upkeep.errors import TrackingError
 from upkeep.facts import champion_on, serving_version
@@ -18,8 +18,6 @@ from upkeep.spec import ModelSpec
 from upkeep.store import Store, adopt_or_put, get_record, record_key
 
 LOG = logging.getLogger(__name__)
-
-Output = tuple[date, str]  # a day and a sample's id
 
 
 def listen(deployment: Deployment, spec: ModelSpec, day: date) -> People | None:
@@ -33,19 +31,19 @@ def listen(deployment: Deployment, spec: ModelSpec, day: date) -> People | None:
     known = get_record(store, record_key(model, day, "people"), People)
     if known is not None:
         return known
-    window = spec.reviews.window_days
-    answers = reviews.collect_answers(store, deployment.reviewers(), model, day, window)
-    days = [day - timedelta(n) for n in range(window - 1, -1, -1)]
+    days = [day - timedelta(n) for n in range(spec.reviews.window_days - 1, -1, -1)]
+    answers = reviews.collect_answers(store, deployment.reviewers(), model, days)
     seen = [seen for d in days if (seen := _seen(store, model, d)) is not None]
+    alike = {name: how for one in seen for name, how in one.signatures.items()}  # the newest's
     made = judgement.judge(
         model,
         day,
         spec.reviews,
         answers.ratings,
-        {(one.day, name): scores for one in seen for name, scores in one.scores.items()},
+        {(one.day, name): row for one in seen for name, row in one.measured_as(alike).items()},
         {one.day: one.version for one in seen},
         {name: way for one in seen for name, way in one.directions.items()},
-        list(_offered(store, model, days)),
+        answers.offered,
     )
     update = {
         "excluded": (*answers.excluded, *made.excluded),
@@ -77,7 +75,16 @@ class _Seen(NamedTuple):
     day: date
     version: str
     directions: dict[str, Direction]
+    signatures: dict[str, str]
     scores: dict[str, dict[str, float]]
+
+    def measured_as(self, alike: Mapping[str, str]) -> dict[str, dict[str, float]]:
+        """The scores of the measures that have these signatures: others do not compare."""
+        kept = {name for name, how in self.signatures.items() if alike[name] == how}
+        return {
+            sample: {name: value for name, value in row.items() if name in kept}
+            for sample, row in self.scores.items()
+        }
 
 
 def _seen(store: Store, model: str, day: date) -> _Seen | None:
@@ -91,6 +98,7 @@ def _seen(store: Store, model: str, day: date) -> _Seen | None:
         day,
         version,
         {result.measure: result.direction for result in found.results},
+        {result.measure: measures.comparable(result.signature) for result in found.results},
         {one.id: dict(one.scores) for one in _scores(store, found)},
     )
 
@@ -102,10 +110,3 @@ def _scores(store: Store, found: Evaluation) -> Iterator[SampleScores]:
         return
     for line in data.splitlines():
         yield SampleScores.model_validate(json.loads(line))
-
-
-def _offered(store: Store, model: str, days: list[date]) -> Iterator[Output]:
-    for day in days:
-        known = reviews.offered(store, model, day)
-        for name in known.sample_ids if known else ():
-            yield day, name

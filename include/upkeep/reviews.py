@@ -7,9 +7,8 @@ store (``<day>/r1/ratings/``); those given in MLflow are read there.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import NamedTuple, Protocol
 
 from upkeep.errors import ParamError, TrackingError
@@ -32,9 +31,15 @@ class Door(Protocol):
 
 
 class Collected(NamedTuple):
-    """The answers about a window of days, what does not count, and what is missing, in words."""
+    """Everything that was answered about a window of days, as it was answered.
+
+    ``offered`` are the outputs that people were asked about, ``excluded`` what MLflow holds that
+    is no rating, ``flags`` what is missing, in words. Which answers count is
+    ``judgement_answers``' business.
+    """
 
     ratings: list[Rating]
+    offered: frozenset[tuple[date, str]]
     excluded: list[Excluded]
     flags: list[str]
 
@@ -109,17 +114,15 @@ def rate(
     return adopt_or_put(store, key, made)
 
 
-def collect_answers(store: Store, door: Door, model: str, day: date, window_days: int) -> Collected:
-    """Everything that people answered about the outputs of the ``window_days`` up to ``day``.
+def collect_answers(store: Store, door: Door, model: str, days: Sequence[date]) -> Collected:
+    """Everything that people answered about the outputs of ``days``, the earliest first.
 
-    Of several answers of one person to one question the last one counts. While MLflow is down
-    there are those of the store, and a flag says what is missing.
+    While MLflow is down there is what the store has, and a flag says what is missing.
 
     Raises:
         CorruptRecord: a record of the store is not what was written.
 
     """
-    days = [day - timedelta(days=n) for n in reversed(range(window_days))]
     asked = {d: found for d in days if (found := offered(store, model, d))}
     criteria = sorted({c for found in asked.values() for c in found.criteria})
     ratings = [rating for d in asked for rating in _stored(store, model, d)]
@@ -127,21 +130,21 @@ def collect_answers(store: Store, door: Door, model: str, day: date, window_days
     flags: list[str] = []
     if asked:
         try:
-            told, excluded = door.answers(model, (days[0], day), criteria)
+            told, excluded = door.answers(model, (days[0], days[-1]), criteria)
             ratings += told
             flags += _nameless(told)
         except TrackingError as error:
             flags.append(f"people's answers in MLflow could not be read: {error}")
-    kept, dropped = _let_in(ratings, asked)
-    return Collected(kept, [*excluded, *dropped], flags)
+    outputs = frozenset((d, name) for d, found in asked.items() for name in found.sample_ids)
+    return Collected(ratings, outputs, excluded, flags)
 
 
 def _nameless(told: Iterable[Rating]) -> list[str]:
-    """Words where MLflow asks nobody's name: whoever answers there is one and the same rater."""
+    """Words where MLflow asks for no name: who answered there is nobody."""
     n = sum(rating.rater == NAMELESS for rating in told)
     words = (
-        f"{n} ratings of MLflow's user {NAMELESS!r} count as one person's: this MLflow asks for "
-        "no name; start it with --app-name basic-auth, or rate in Airflow"
+        f"{n} ratings of MLflow's user {NAMELESS!r} do not count: this MLflow asks for no name; "
+        "start it with --app-name basic-auth, or rate in Airflow"
     )
     return [words] if n else []
 
@@ -150,25 +153,3 @@ def _stored(store: Store, model: str, day: date) -> list[Rating]:
     keys = store.list(f"{model}/{day.isoformat()}/r1/ratings")
     found = [get_record(store, key, Answers) for key in keys]
     return [rating for answers in found if answers for rating in answers.ratings]
-
-
-def _let_in(
-    ratings: Iterable[Rating], asked: Mapping[date, Offered]
-) -> tuple[list[Rating], list[Excluded]]:
-    """The last answer of each person to each question that was asked; the others, counted."""
-    reasons: Counter[str] = Counter()
-    last: dict[tuple[date, str, str, str], Rating] = {}
-    for rating in sorted(ratings, key=_order):
-        found = asked.get(rating.day)
-        if found is None or rating.sample_id not in found.sample_ids:
-            reasons["about an output that was not offered"] += 1
-            continue
-        place = (rating.day, rating.sample_id, rating.criterion, rating.rater)
-        reasons["replaced by the same person's later answer"] += place in last
-        last[place] = rating
-    dropped = [Excluded(what="ratings", n=n, reason=why) for why, n in sorted(reasons.items()) if n]
-    return [last[place] for place in sorted(last)], dropped
-
-
-def _order(rating: Rating) -> tuple[datetime, str, str, int]:
-    return rating.at, rating.door, rating.sample_id, rating.value

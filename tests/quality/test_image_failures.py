@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes.pictures import pixels_extractor
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
@@ -39,14 +41,20 @@ REFERENCES = [png(drawn(n)) for n in range(60)]
 HEALTHY = [png(drawn(1_000 + n)) for n in range(50)]
 
 
-def modes(images: list[bytes], references: list[bytes] = REFERENCES) -> dict[str, FailureMode]:
+def modes(
+    images: list[bytes],
+    references: list[bytes] = REFERENCES,
+    features: tuple[Path, str] | None = None,
+) -> dict[str, FailureMode]:
     """The failure modes of a day with these outputs, by name."""
     samples = [
         Sample(id=f"{n:03d}", slice="all", prompt="bars", completion=image_name(data))
         for n, data in enumerate(images)
     ]
     pictures = Pictures(
-        {image_name(data): data for data in images}, {image_name(data): data for data in references}
+        {image_name(data): data for data in images},
+        {image_name(data): data for data in references},
+        features,
     )
     material = Material(samples, Settings(), lambda: pytest.fail("no model is needed"), pictures)
     return {mode.name: mode for mode in failure_modes(material, ())}
@@ -73,6 +81,25 @@ def test_a_planted_kind_is_found_named_and_counted(name: str, bad: list[bytes]) 
     assert {each: mode.n for each, mode in found.items()} == {name: 9}
     assert found[name].share == pytest.approx(9 / 49)
     assert found[name].sample_ids == ("040", "041", "042", "043", "044")
+
+
+@pytest.mark.parametrize("where", ["outputs", "references"])
+def test_a_broken_image_beside_an_extractor_is_a_mode_and_no_error(where: str) -> None:
+    """What the extractor cannot see at all says nothing about the others."""
+    broken = HEALTHY[0][:-30]
+    outputs = [*HEALTHY, broken] if where == "outputs" else HEALTHY
+    references = [*REFERENCES, broken] if where == "references" else REFERENCES
+    found = modes(outputs, references, pixels_extractor())
+    assert set(found) == ({"broken"} if where == "outputs" else set())
+
+
+def test_an_image_unlike_every_reference_is_found_by_its_features() -> None:
+    """Noise is as sharp as can be, and nowhere near the bars."""
+    draw = np.random.default_rng(9)
+    grey = (draw.integers(120, 256, (SIDE, SIDE), dtype=np.uint8) for _ in range(4))
+    noise = [png(Image.fromarray(each)) for each in grey]
+    found = modes([*HEALTHY, *noise], REFERENCES, pixels_extractor())
+    assert {name: mode.n for name, mode in found.items()} == {"unlike any reference": 4}
 
 
 def test_without_references_only_what_is_plain_is_said() -> None:

@@ -14,7 +14,6 @@ Each image belongs to the first sign that fits; what is usual is learnt from the
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from upkeep.errors import ArtifactError
 from upkeep.records import Sample
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def image_failures(material: Material) -> dict[str, tuple[str, list[Sample]]]:
     there = [s for s in material.samples if s.completion in pictures.outputs]
     usual = list(_looks(pictures.references).values())
     looks = _looks({s.completion: pictures.outputs[s.completion] for s in there})
-    strange = _unlike_references(material) if pictures.features and usual else set[str]()
+    whole = all((*usual, *looks.values()))  # an extractor sees all images or none
+    strange = _unlike_references(material) if pictures.features and usual and whole else set[str]()
     times = Counter(s.completion for s in there)
     found: dict[str, tuple[str, list[Sample]]] = {}
     for sample in there:
@@ -65,12 +66,11 @@ def image_failures(material: Material) -> dict[str, tuple[str, list[Sample]]]:
 
 def look(png: bytes) -> Look | None:
     """What an image looks like; None where it cannot be decoded."""
-    from PIL import Image
+    from upkeep.quality.features import decoded
 
     try:
-        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-            grey = np.asarray(image.convert("L"), dtype=np.float64) / 255.0
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        grey = np.asarray(decoded("an image", png, "L"), dtype=np.float64) / 255.0
+    except ArtifactError:
         return None
     return Look(float(grey.std()), _laplacian_variance(grey))
 

@@ -60,7 +60,7 @@ def collect(sources: Sequence[RequestLogSource], asked: Asked) -> Collected:
     """Read all request logs of a model's UTC day; see :func:`upkeep.sources.collect`."""
     places = [place(source, asked.spec.name, asked.credentials) for source in sources]
     with TemporaryDirectory(prefix="upkeep-log-") as folder, LogTable(Path(folder)) as table:
-        beside = {"image": frozenset({IMAGES})}.get(asked.spec.quality.modality, frozenset())
+        beside = frozenset({IMAGES} if asked.spec.quality.modality == "image" else ())
         reading = _DayReading(asked.day, table, beside)
         covered = [
             _PlaceReader(source, where, f"source {n}: " if len(places) > 1 else "", reading).read()
