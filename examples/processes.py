@@ -169,7 +169,7 @@ def _wait_for_end(known: Iterable[Known], ceiling_s: float) -> list[int]:
         if time.monotonic() > deadline:
             return left
         time.sleep(POLL_S)
-        _reap()
+    _reap()
     return []
 
 

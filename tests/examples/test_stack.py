@@ -66,7 +66,8 @@ def test_up_adopted_and_down(tmp_path: Path) -> None:
     first, second = Stack(tmp_path), Stack(tmp_path)
     try:
         where = first.start(lambda words: None)
-        pids = {p.pid for p in _processes(first)}
+        started = _processes(first)
+        pids = {p.pid for p in started}
         assert second.start(lambda words: None) == where
         assert {p.pid for p in _processes(second)} == pids
         assert len(pids) == len(SERVERS)
@@ -82,7 +83,7 @@ def test_up_adopted_and_down(tmp_path: Path) -> None:
         second.stop()
     assert not first.is_up()
     assert all(port_is_free(port) for port in known_ports(tmp_path))
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not any(process.is_running() for process in started)
 
 
 def _processes(stack: Stack) -> list[psutil.Process]:

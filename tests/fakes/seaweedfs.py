@@ -17,6 +17,7 @@ from fakes.server_process import ServerProcess, answers, is_free
 START_CEILING_S = 60.0
 STOP_CEILING_S = 2.0  # nothing of its state is kept
 KEY, SECRET = "made-up", "made-up-too"
+VOLUMES = 500  # each bucket takes 7 at once; none takes room before something is written
 GRPC = 10_000  # a server's gRPC port is its own plus this
 PORTS = range(11_000, 22_000)  # with theirs below what the kernel gives to clients
 
@@ -82,7 +83,7 @@ class SeaweedFS:
             *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self._folder}"),
             *(f"-master.port={self._ports['master']}", f"-volume.port={self._ports['volume']}"),
             *(f"-filer.port={self._ports['filer']}", f"-s3.port={self._ports['s3']}"),
-            *("-volume.max=20", "-master.volumeSizeLimitMB=64"),
+            *(f"-volume.max={VOLUMES}", "-master.volumeSizeLimitMB=64"),
             "-master.telemetry=false",
             *("-s3.port.iceberg=0", "-s3.port.lance=0"),  # else at ports of everybody
         ]

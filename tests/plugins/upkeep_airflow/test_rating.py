@@ -14,6 +14,7 @@ from airflow.sdk.timezone import utcnow
 from fakes.cycle import Cycle as FakeCycle
 
 from upkeep import reviews
+from upkeep.judgement_answers import admit
 from upkeep.records import Sample
 from upkeep.samples import put_samples, samples_key
 from upkeep.spec import Reviews
@@ -137,7 +138,8 @@ def test_what_a_person_saves_is_recorded_once_under_their_name(fake: FakeCycle) 
     keys = fake.store.list("a/2026-03-14/r1/ratings")
     assert len(keys) == 2
     door = SimpleNamespace(answers=lambda *_: ([], []))
-    [found] = reviews.collect_answers(fake.store, door, "a", DAY, 3).ratings
+    told = reviews.collect_answers(fake.store, door, "a", [DAY])
+    [found] = admit(DAY, Reviews(), told.ratings, told.outputs).kept
     assert (found.sample_id, found.criterion, found.value) == (one["sample_id"], "coherence", 2)
     assert (found.rater, found.door, found.day) == ("jo", "airflow", DAY)
 
