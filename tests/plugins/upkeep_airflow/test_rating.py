@@ -139,7 +139,7 @@ def test_what_a_person_saves_is_recorded_once_under_their_name(fake: FakeCycle) 
     assert len(keys) == 2
     door = SimpleNamespace(answers=lambda *_: ([], []))
     told = reviews.collect_answers(fake.store, door, "a", [DAY])
-    [found] = admit(DAY, Reviews(), told.ratings, told.outputs).kept
+    [found] = admit(DAY, Reviews(), told.ratings, told.offered).kept
     assert (found.sample_id, found.criterion, found.value) == (one["sample_id"], "coherence", 2)
     assert (found.rater, found.door, found.day) == ("jo", "airflow", DAY)
 
