@@ -101,8 +101,8 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "C3-tab-indent": (changed("  cooldown", "\tcooldown"), "tiny.yaml:9:1", ("tab",)),
     "C4-no": (changed(NAME, "name: no"), "tiny.yaml:1:7", ("in quotes",)),
     "C4-exponent": (
-        changed(COOLDOWN, "false_alarm_days: 1e3"),
-        "tiny.yaml:9:21",
+        changed(COOLDOWN, "pages_per_model_month: 1e0"),
+        "tiny.yaml:9:26",
         ("write 1.0e+3 or 1000.0",),
     ),
     "C4-sexagesimal": (changed(COOLDOWN, "cooldown_days: 12:30:45"), "tiny.yaml:9:18", ("60",)),
@@ -123,8 +123,8 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("2.0", "whole number"),
     ),
     "C4-true-as-number": (
-        changed(COOLDOWN, "false_alarm_days: true"),
-        "tiny.yaml:9:policy.false_alarm_days",
+        changed(COOLDOWN, "pages_per_model_month: true"),
+        "tiny.yaml:9:policy.pages_per_model_month",
         ("write a number",),
     ),
     "C4-text-as-day": (
@@ -152,8 +152,8 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "tiny.yaml:11:jobs.resources.cpus",
         ("whole number",),
     ),
-    "C5-inf": (changed(COOLDOWN, "false_alarm_days: .inf"), "tiny.yaml:9:21", ("finite",)),
-    "C5-nan": (changed(COOLDOWN, "false_alarm_days: .nan"), "tiny.yaml:9:21", ("finite",)),
+    "C5-inf": (changed(COOLDOWN, "pages_per_model_month: .inf"), "tiny.yaml:9:26", ("finite",)),
+    "C5-nan": (changed(COOLDOWN, "pages_per_model_month: .nan"), "tiny.yaml:9:26", ("finite",)),
     "C6-zero": (
         changed(COOLDOWN, "measures: {perplexity: {tolerance: 0}}"),
         "tiny.yaml:9:policy.measures.perplexity.tolerance",

@@ -32,6 +32,7 @@ from upkeep.records import (
     DayMeasures,
     Decision,
     Diagnosis,
+    History,
     MeasureValue,
     PastDecision,
     People,
@@ -180,12 +181,12 @@ def test_a_missing_quality_or_objective_measure_holds(today: Truth, name: str) -
 def test_a_quality_measure_that_never_was_collected_holds() -> None:
     """A watched measure that is nowhere in history or today is an unknown, not a pass."""
     facts = healthy().facts
-    days = [*facts.history, facts.current]
+    days = [*facts.history.rows(), facts.current]
     bare = [
         d.model_copy(update={"measures": tuple(m for m in d.measures if m.name != "perplexity")})
         for d in days
     ]
-    made = again(healthy(), history=tuple(bare[:-1]), current=bare[-1])
+    made = again(healthy(), history=History.of(bare[:-1]), current=bare[-1])
     assert made.action == "hold"
 
 
@@ -516,7 +517,9 @@ def test_what_people_say_is_a_quality_of_its_own() -> None:
         return day.model_copy(update={"measures": (*day.measures, added)})
 
     facts = healthy().facts
-    history = tuple(rated(d, 4.2 + 0.05 * (n % 3)) for n, d in enumerate(facts.history))
+    history = History.of(
+        [rated(d, 4.2 + 0.05 * (n % 3)) for n, d in enumerate(facts.history.rows())]
+    )
     facts = facts.model_copy(update={"history": history})
     actions = {
         value: judge(

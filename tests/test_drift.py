@@ -11,7 +11,15 @@ from fakes.sixteen_days import MIXED, Noise, Production, Truth, default_policy, 
 
 from upkeep.baseline import evidence_threshold
 from upkeep.drift import SHARE_POLICY, compare
-from upkeep.records import DayFacts, DayMeasures, Drift, DriftResult, Interval, MeasureValue
+from upkeep.records import (
+    DayFacts,
+    DayMeasures,
+    Drift,
+    DriftResult,
+    History,
+    Interval,
+    MeasureValue,
+)
 from upkeep.spec import BaselinePolicy, MeasurePolicy, Policy
 
 MONDAY = date(2026, 3, 2)
@@ -45,7 +53,7 @@ def facts_of(days: Sequence[DayMeasures]) -> DayFacts:
         champion_format="safetensors",
         validation=validated(current.day, trusted=current.trusted),
         current=current,
-        history=tuple(days[:-1]),
+        history=History.of(days[:-1]),
         past_decisions=(),
     )
 
@@ -387,7 +395,7 @@ def test_the_promise_of_false_alarms_is_shared_by_all_charts() -> None:
     one, two = [HIGHER], [HIGHER, HIGHER]
     assert evidence_threshold(policy, two) > evidence_threshold(policy, one)
     assert evidence_threshold(policy, [FACT]) == evidence_threshold(policy, two)
-    rare = policy.model_copy(update={"false_alarm_days": 3000.0})
+    rare = policy.model_copy(update={"pages_per_model_month": 0.01})
     assert evidence_threshold(rare, one) > evidence_threshold(policy, one)
 
 

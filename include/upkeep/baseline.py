@@ -69,13 +69,13 @@ class _Score(NamedTuple):
 
 
 def evidence_threshold(policy: Policy, watched: Iterable[MeasurePolicy]) -> float:
-    """The CUSUM threshold at which all charts together alarm once in ``false_alarm_days``.
+    """The CUSUM threshold at which all charts together keep to ``pages_per_model_month``.
 
     Each of the m one-sided charts (two for direction ``neither``) may alarm once in
-    m * false_alarm_days fault-free days.
+    m * 30 / pages_per_model_month fault-free days.
     """
     charts = sum(2 if rule.direction == "neither" else 1 for rule in watched)
-    return stats.cusum_threshold(policy.false_alarm_days * max(1, charts), ALLOWANCE)
+    return stats.cusum_threshold(30.0 / policy.pages_per_model_month * max(1, charts), ALLOWANCE)
 
 
 class Chart:

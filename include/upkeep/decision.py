@@ -179,25 +179,34 @@ def _missing(day: _Day) -> Iterator[Reason]:
 
 def _incomparable(day: _Day) -> Iterator[Reason]:
     """One reason for each measure that is measured another way than on the day before it."""
-    since = day.policy.baseline.since
-    earlier = [d for d in day.facts.history if since is None or d.day >= since]
     for name in day.policy.measures:
         today = day.facts.current.measure(name)
-        known = (found for d in reversed(earlier) if (found := d.measure(name)) is not None)
-        last = next((found for found in known if found.value is not None), None)
-        if today is None or last is None or today.signature == last.signature:
+        last = _last_signature(day, name)
+        if today is None or last is None or today.signature == last:
             continue
         yield Reason(
             fact=name,
             value=today.signature,
             rule="scores compare only where they are measured alike",
-            threshold=last.signature,
+            threshold=last,
             words=(
-                f"{name} is measured another way than before ({last.signature} is now "
+                f"{name} is measured another way than before ({last} is now "
                 f"{today.signature}): restore it, or order a new baseline with "
                 f"policy.baseline.since: {day.facts.day}."
             ),
         )
+
+
+def _last_signature(day: _Day, name: str) -> str | None:
+    """How the measure was measured when it last had a value; None if it never had."""
+    since, history = day.policy.baseline.since, day.facts.history
+    last: tuple[int, str] | None = None
+    for series in history.of_measure(name):
+        known = [n for n, value in enumerate(series.values) if value is not None]
+        usable = [n for n in known if since is None or history.days[n] >= since]
+        if usable and (last is None or usable[-1] > last[0]):
+            last = usable[-1], series.signature
+    return last[1] if last else None
 
 
 # ---------------------------------------------------------------- the policy's rules

@@ -73,10 +73,9 @@ def _weekly(name: str) -> bool:
 
 
 def _watched(facts: DayFacts, policy: Policy) -> Iterator[tuple[str, MeasurePolicy]]:
-    days = (*facts.history, facts.current)
-    seen = {m.name for day in days for m in day.measures if m.value is not None}
-    yield from ((name, rule) for name, rule in policy.measures.items() if name in seen)
     today = {m.name for m in facts.current.measures if m.value is not None}
+    seen = today | set(facts.history.names())
+    yield from ((name, rule) for name, rule in policy.measures.items() if name in seen)
     for name in sorted(today):
         parent, slice_ = measures.split(name)
         if slice_ is not None and parent in policy.measures and parent != measures.SHARE:
@@ -110,7 +109,7 @@ def _point(day: DayMeasures, name: str) -> Point | None:
 
 def _result(name: str, rule: MeasurePolicy, facts: DayFacts, chart: Chart) -> DriftResult:
     today, since = _point(facts.current, name), chart.since
-    for day in facts.history:
+    for day in facts.history.rows():
         usable = day.trusted and day.day < facts.day and (since is None or day.day >= since)
         point = _point(day, name) if usable else None
         if point is not None and (today is None or point.signature == today.signature):

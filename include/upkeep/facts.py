@@ -16,6 +16,7 @@ from upkeep.records import (
     Decision,
     Evaluation,
     GateResult,
+    History,
     JobFailure,
     JobSpec,
     LedgerEntry,
@@ -129,7 +130,7 @@ def gather(store: Store, opened: DayOpen, history_days: int) -> DayFacts:
         champion_format=champion.format if champion else None,
         validation=known[1],
         current=current,
-        history=tuple(d for d in history if d is not None),
+        history=History.of([d for d in history if d is not None]),
         past_decisions=tuple(p for p in past if p is not None),
         people=get_record(store, record_key(model, day, "people"), People),
     )

@@ -84,7 +84,7 @@ def html(records: DayRecords) -> bytes:
 def series_of(records: DayRecords) -> Iterator[tuple[str, Series]]:
     """The charts that this day has, by measure."""
     facts = records.facts
-    days = (*facts.history, facts.current) if facts else ()
+    days = (*facts.history.rows(), facts.current) if facts else ()
     for name in CHARTS:
         points = [p for day in days if (p := _point(day, name)) is not None]
         if points:

@@ -145,7 +145,7 @@ class Policy(Part):
 
     version: Annotated[str, StringConstraints(min_length=1, max_length=40)]
     baseline: BaselinePolicy = BaselinePolicy()
-    false_alarm_days: Annotated[float, Field(ge=10.0, le=1e6)] = 300.0
+    pages_per_model_month: Annotated[float, Field(gt=0.0, le=10.0)] = 0.1
     measures: dict[str, MeasurePolicy]
     objectives: dict[str, Objective] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = Field(strict=False)

@@ -24,6 +24,7 @@ from upkeep.records import (
     Diagnosis,
     Drift,
     Finding,
+    History,
     Interval,
     MeasureValue,
     PastDecision,
@@ -186,7 +187,7 @@ class Production:
                 self.day, trusted=truth.trusted, coverage=truth.coverage, findings=findings
             ),
             current=current,
-            history=tuple(self.history[-35:]),
+            history=History.of(self.history[-35:]),
             past_decisions=tuple(self.past[-35:]),
         )
 

@@ -26,7 +26,7 @@ from upkeep.costs import priced
 from upkeep.decision import decide
 from upkeep.errors import ConfigError
 from upkeep.facts import measures_of
-from upkeep.records import DailyMetrics, DayFacts, Decision, ValidationResult
+from upkeep.records import DailyMetrics, DayFacts, Decision, History, ValidationResult
 from upkeep.sources.hourly import Buckets, Hours
 from upkeep.sources.join import joined
 from upkeep.sources.points import (
@@ -141,7 +141,7 @@ def decided(day: DailyMetrics, result: ValidationResult, spec: ModelSpec = SPEC)
         champion_format="safetensors",
         validation=result,
         current=measures_of(day, None, trusted=result.trusted, version="1"),
-        history=(),
+        history=History.of(()),
         past_decisions=(),
     )
     drifts = drift.compare(facts, spec.policy)

@@ -31,17 +31,16 @@ from upkeep.records.champions import Approval, GateResult, GateRow, LedgerEntry
 from upkeep.records.decisions import (
     CauseEvidence,
     DayFacts,
-    DayMeasures,
     Decision,
     Diagnosis,
     Drift,
     DriftResult,
     HashedInput,
     JobRequest,
-    MeasureValue,
     PastDecision,
     Reason,
 )
+from upkeep.records.history import DayMeasures, History, MeasureValue, Series
 from upkeep.records.jobs import (
     Benchmark,
     Candidate,
@@ -123,6 +122,7 @@ __all__ = [
     "GateRow",
     "Gauge",
     "HashedInput",
+    "History",
     "HourMetrics",
     "Interval",
     "JobFailure",
@@ -155,6 +155,7 @@ __all__ = [
     "RunParams",
     "Sample",
     "SampleScores",
+    "Series",
     "Sha256",
     "Share",
     "SliceScore",

@@ -19,6 +19,8 @@ Cause = Literal[
     "traffic_mix",  # inputs changed and quality fell with them
     "model_quality",
     "infrastructure",
+    "memory_leak",  # memory grows with every request
+    "release",  # it began with a new version
     "price",
     "upstream_errors",
     "unknown",

@@ -18,41 +18,9 @@ from upkeep.records.base import (
     Record,
     Sha256,
 )
+from upkeep.records.history import DayMeasures, History
 from upkeep.records.people import People
 from upkeep.records.production import ValidationResult
-
-
-class MeasureValue(Record):
-    """One number of one day, as drift, diagnosis and policy read it.
-
-    ``signature`` is what two values must have in common to be compared; ``why`` says why there
-    is no value.
-    """
-
-    name: str
-    value: float | None
-    interval: Interval | None = None
-    n: Count = 0
-    signature: str = ""
-    why: str = ""
-
-
-class DayMeasures(Record):
-    """All measures of one day, and what served it."""
-
-    day: date
-    trusted: bool
-    champion_version: str
-    measures: tuple[MeasureValue, ...]
-
-    def measure(self, name: str) -> MeasureValue | None:
-        """A measure by its name, or None where it was not even asked for."""
-        return next((m for m in self.measures if m.name == name), None)
-
-    def value(self, name: str) -> float | None:
-        """The value of a measure, or None where it was not collected."""
-        found = self.measure(name)
-        return found.value if found else None
 
 
 class PastDecision(Record):
@@ -73,7 +41,7 @@ class DayFacts(Record):
     champion_format: str | None
     validation: ValidationResult
     current: DayMeasures
-    history: tuple[DayMeasures, ...]
+    history: History
     past_decisions: tuple[PastDecision, ...]
     people: People | None = None
 
@@ -82,8 +50,12 @@ class DriftResult(Record):
     """One measure of the day against its baseline.
 
     ``effect`` is (current - baseline) / baseline for relative tolerances and
-    current - baseline for absolute ones; ``evidence`` is the effect in standard deviations of
-    ordinary day-to-day change, accumulated over the recent days.
+    current - baseline for absolute ones; of a measure that has slices it is the change within
+    the slices, and ``mix_effect`` what the changed mix of known slices did on top. ``sds`` is
+    the effect in standard deviations of ordinary day-to-day change. ``recent_effect`` is the
+    effect over the last ``recent_days`` days, since when the evidence is strongest.
+    ``evidence`` is a logarithm (log e-value); ``needed`` is the threshold that it is held
+    against.
     """
 
     measure: str
@@ -99,6 +71,11 @@ class DriftResult(Record):
     baseline_days: Count
     state: DriftState
     words: str
+    sds: float | None = None
+    recent_effect: float | None = None
+    recent_days: Count = 0
+    mix_effect: float | None = None
+    needed: float | None = None
 
 
 class Drift(Record):
