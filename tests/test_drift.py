@@ -9,8 +9,8 @@ from datetime import date, timedelta
 import pytest
 from fakes.sixteen_days import MIXED, Noise, Production, Truth, default_policy, scored, validated
 
-from upkeep.baseline import evidence_threshold
-from upkeep.drift import SHARE_POLICY, compare
+from upkeep.drift import compare
+from upkeep.panel import SHARE_POLICY
 from upkeep.records import (
     DayFacts,
     DayMeasures,
@@ -87,7 +87,8 @@ def test_a_large_harmful_change_is_drifted_on_its_first_day() -> None:
     assert found.interval is not None
     assert 0.15 < found.interval.low < 0.8 < found.interval.high
     assert found.evidence is not None
-    assert found.evidence > evidence_threshold(policy_of(), policy_of().measures.values())
+    assert found.needed is not None
+    assert found.evidence > found.needed
     assert "perplexity 9 against 5 (median of 10 days): +80.0%" in found.words
 
 

@@ -1,252 +1,195 @@
-"""One measure's baseline, its day-to-day noise, and the evidence that adds up over days.
+"""What a model's days usually are: which days count, the level, and quality within slices. Pure.
 
-The arithmetic behind :mod:`upkeep.drift`; its docstring says what is done and after whom.
+*Days that count.* A day whose value is worse than the level so far by more than the tolerance
+and two standard deviations does not join the baseline: a bad level does not become normal
+because nobody acted. Better days join; a better level that lasts is a new baseline, and measures
+without a worse (``neither``) follow what comes. What nobody mended for the whole memory (half of
+it, for slices) is the new normal.
+
+*Champions.* A level is that of the champion that serves, once it has days enough of its own;
+until then its predecessors'. Noise is learnt around each champion's own level.
+
+*Slices.* A measure that has slices is compared within them: the day's value is replaced by the
+baseline's level plus the mean deviation of its slices from their own levels, with the weights of
+Cochran (1954) and Mantel and Haenszel (1959), n N / (n + N), n samples of the day, N of the
+baseline. A slice that the baseline does not know is compared with the whole: nobody has shown
+that its questions are harder.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from datetime import date
-from statistics import NormalDist, median
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from upkeep import stats
-from upkeep.records import DriftState, Interval
-from upkeep.spec import BaselinePolicy, MeasurePolicy, Policy
+import numpy as np
 
-ALLOWANCE = 1.0  # the CUSUM is tuned to shifts of two standard deviations
-PRIOR_DAYS = 4.0
+from upkeep import measures
+from upkeep.noise import MAD_TO_SD, median_of
+from upkeep.panel import Chart, Flags, Floats, Panel
+
+JOIN_SD = 2.0
+FOLLOW_DAYS = 28.0
+WINDOW = 14  # days that a change may go back
+QUARTER = 4  # a window is never longer than a quarter of the days known
+DERIVED = ("length:", "script:")  # slices that every sample has beside the log's own
 PRIOR_NOISE = 0.25  # of the tolerance: who sets a tolerance means it to lie beyond the noise
-WILD = 3.5  # days beyond so many robust deviations tell nothing about ordinary noise
-MEDIAN_VARIANCE = math.pi / 2.0  # of a median of n values: pi/2 * variance / n
-JOIN_NOISE = 2.0  # days up to tolerance + 2 sd join, or the noise would be cut off and shrink
-ALIKE = 2  # days of one kind (champion version, weekday class) that have a centre of their own
-VANISHED = 1e-6  # logarithms of a value that fell to 0 stop here
-SATURDAY = 5
-CONFIDENCE = 0.95
 
 
-class Point(NamedTuple):
-    """One measure on one day; ``interval`` is the value's own within the day."""
+def comparable(panel: Panel, needed: int) -> tuple[Floats, Floats, Flags]:
+    """Values with the mix taken out, what the mix did to the day, and the days that count.
 
-    day: date
-    value: float
-    interval: Interval | None
-    version: str
-    signature: str = ""
-
-    @property
-    def weekend(self) -> bool:
-        """Whether the day is a Saturday or Sunday in UTC."""
-        return self.day.weekday() >= SATURDAY
-
-
-class Judgement(NamedTuple):
-    """A day against the baseline: effect and interval in the tolerance's own unit."""
-
-    baseline: float
-    days: int
-    current: float
-    effect: float
-    interval: tuple[float, float]
-    allowed: tuple[float, float]
-    evidence: float
-    state: DriftState
-    note: str
-
-
-class _Score(NamedTuple):
-    """A day's deviation, noise and normal score, on the scale of the chart."""
-
-    centre: float
-    days: int
-    deviation: float
-    noise: float
-    df: float
-    score: float
-    at_home: bool
-
-
-def evidence_threshold(policy: Policy, watched: Iterable[MeasurePolicy]) -> float:
-    """The CUSUM threshold at which all charts together keep to ``pages_per_model_month``.
-
-    Each of the m one-sided charts (two for direction ``neither``) may alarm once in
-    m * 30 / pages_per_model_month fault-free days.
+    First with every day as baseline, so that a changed mix does not look like a bad day; then
+    with the days that joined.
     """
-    charts = sum(2 if rule.direction == "neither" else 1 for rule in watched)
-    return stats.cusum_threshold(30.0 / policy.pages_per_model_month * max(1, charts), ALLOWANCE)
+    past = ~np.isnan(panel.values)
+    past[:, -1] = False
+    values, _ = within_slices(panel, settled(past, needed), needed)
+    days = joined(values, panel.charts, needed)
+    values, mix = within_slices(panel, settled(days, needed), needed)
+    return values, mix, days
 
 
-class Chart:
-    """The chart of one measure: ``learn`` its earlier days in order, then ``judge`` the day."""
+def settled(days: Flags, needed: int) -> Flags:
+    """Those of a chart's days that are older than any change that is looked for."""
+    n = days.sum(axis=1)
+    kept = np.maximum(needed, n - np.minimum(WINDOW, n // QUARTER))
+    return np.asarray(days & (np.cumsum(days, axis=1) <= kept[:, None]))
 
-    def __init__(
-        self, rule: MeasurePolicy, baseline: BaselinePolicy, threshold: float, *, weekly: bool
-    ) -> None:
-        """``weekly``: weekends are compared with weekends once there are two of them."""
-        self.rule, self.needed, self.threshold = rule, baseline.min_days, threshold
-        self._window, self._weekly, self.since = baseline.days, weekly, baseline.since
-        self._joined: list[Point] = []
-        self._up = self._down = 0.0
-        self._version: str | None = None
 
-    @property
-    def days(self) -> int:
-        """How many days the baseline has."""
-        return len(self._joined)
+def joined(values: Floats, charts: Sequence[Chart], needed: int) -> Flags:
+    """Which earlier days are the baseline, a row a chart; the day under review never is."""
+    ok = ~np.isnan(values)
+    ok[:, -1] = False
+    start = median_of(np.where(ok & (np.cumsum(ok, axis=1) <= needed), values, np.nan))
+    away = np.abs(values - start[:, None])
+    room = np.array([(1.0 + JOIN_SD * PRIOR_NOISE) * chart.tolerance for chart in charts])
+    for row in np.flatnonzero(np.any(ok & (away > room[:, None]), axis=1)).tolist():
+        ok[row] = _day_by_day(np.where(ok[row], values[row], np.nan), charts[row], needed)
+    return ok
 
-    @property
-    def ready(self) -> bool:
-        """Whether there are days enough to judge another one."""
-        return self.days >= self.needed
 
-    def learn(self, point: Point) -> None:
-        """Take one trusted earlier day into the evidence and, if it is ordinary, the baseline."""
-        if not self.ready:
-            self._join(point)
-            return
-        score = self._score(point)
-        self._add(score, point.version)
-        harm = self._harm(score.deviation)
-        ordinary = harm <= self._tolerance + JOIN_NOISE * score.noise
-        if self.rule.direction == "neither" or (ordinary and self._state(score) != "drifted"):
-            self._join(point)
+def _day_by_day(values: Floats, chart: Chart, needed: int) -> Flags:
+    """Does each day join what joined before? The first ``needed`` days always do.
 
-    def judge(self, point: Point) -> Judgement:
-        """The day against the baseline. Call once, after the last ``learn``."""
-        score = self._score(point)
-        self._add(score, point.version)
-        spread = stats.student_t_quantile(CONFIDENCE, score.df) * score.noise
-        ends = (score.deviation - spread, score.deviation + spread)
-        state = self._state(score)
-        note = ""
-        if self._weekly and not score.at_home and state == "drifted":
-            state, note = "watch", "too few days of this weekday class to judge by"
-        return Judgement(
-            baseline=self._raw(score.centre),
-            days=score.days,
-            current=point.value,
-            effect=self._effect(point.value, score.centre),
-            interval=(self._shift(ends[0]), self._shift(ends[1])),
-            allowed=(
-                self._raw(score.centre - self._tolerance),
-                self._raw(score.centre + self._tolerance),
-            ),
-            evidence=self._up if score.deviation >= 0.0 else self._down,
-            state=state,
-            note=note,
-        )
+    ``needed`` days in a row beyond the tolerance on the side that is not worse begin anew: from
+    then on they are the baseline, and what was before is not.
+    """
+    joins = np.zeros(values.size, dtype=bool)
+    days = np.flatnonzero(~np.isnan(values)).tolist()
+    joins[days[:needed]] = True
+    level, sd, n = _level(values[days[:needed]], chart)
+    run: list[int] = []
+    for day in days[needed:]:
+        off = chart.sign * (float(values[day]) - level)
+        worse = off > chart.tolerance + JOIN_SD * sd
+        joins[day] = chart.role == "context" or not worse
+        beyond = off < -chart.tolerance or (chart.role == "context" and off > chart.tolerance)
+        same = not run or (values[run[-1]] > level) == (values[day] > level)
+        run = ([*run, day] if same else [day]) if beyond else []
+        if len(run) >= needed:
+            joins[: run[0]] = False
+            level, sd, n = _level(values[run], chart)
+            run = []
+        elif joins[day]:
+            n += 1
+            step = max(-JOIN_SD * sd, min(JOIN_SD * sd, float(values[day]) - level))
+            level += step / min(n, FOLLOW_DAYS)
+    return joins
 
-    # ------------------------------------------------------------ the scale of the chart
 
-    @property
-    def _relative(self) -> bool:
-        return self.rule.kind == "relative"
+def _level(values: Floats, chart: Chart) -> tuple[float, float, int]:
+    """The median of some days, their robust sd (at least the prior), how many they are."""
+    level = float(np.median(values))
+    spread = MAD_TO_SD * float(np.median(np.abs(values - level)))
+    return level, max(spread, PRIOR_NOISE * chart.tolerance), int(values.size)
 
-    @property
-    def _tolerance(self) -> float:
-        return math.log1p(self.rule.tolerance) if self._relative else self.rule.tolerance
 
-    def _scaled(self, value: float) -> float:
-        return math.log(value) if self._relative else value
+class Levels(NamedTuple):
+    """``residuals``: each cell's distance from its champion's level, NaN where that is not known.
 
-    def _raw(self, scaled: float) -> float:
-        return math.exp(scaled) if self._relative else scaled
+    ``days`` is 1 on the days that today's level comes from, else 0; ``centre`` is that level.
+    ``pooled`` charts know no champion's own level.
+    """
 
-    def _shift(self, deviation: float) -> float:
-        return math.expm1(min(deviation, stats.MAX_EXPONENT)) if self._relative else deviation
+    residuals: Floats
+    days: Floats
+    centre: Floats
+    pooled: Flags
 
-    def _effect(self, value: float, centre: float) -> float:
-        return value / math.exp(centre) - 1.0 if self._relative else value - centre
 
-    def _error(self, point: Point) -> float:
-        """The value's own standard error within the day, on the chart's scale; 0 if unknown."""
-        interval = point.interval
-        if interval is None or not 0.0 < interval.confidence < 1.0:
-            return 0.0
-        width = interval.high - interval.low
-        if self._relative and interval.low > 0.0:
-            width = math.log(interval.high / interval.low)
-        elif self._relative:
-            width = width / max(point.value, VANISHED)
-        return width / (2.0 * NormalDist().inv_cdf((1.0 + interval.confidence) / 2.0))
+def levels(values: Floats, days: Flags, old: Flags, versions: Sequence[str], needed: int) -> Levels:
+    """The level that today's champion is held to, and every day's distance from its own.
 
-    # ------------------------------------------------------------ baseline and noise
+    Of a champion with fewer than ``needed`` days the level is not known: today's is held to the
+    last one that is known, and days of others tell nothing. Where no champion has days enough,
+    all days are taken together.
+    """
+    names = list(dict.fromkeys(versions))
+    of = {name: np.array([v == name for v in versions]) for name in names}
+    centres = np.array([median_of(np.where(old & of[name], values, np.nan)) for name in names])
+    enough = np.array([(old & of[name]).sum(axis=1) >= needed for name in names])
+    centres = np.where(enough, centres, np.nan)
+    pooled = median_of(np.where(old, values, np.nan))
+    newest_first = [names.index(versions[-1]), *_latest(names, versions)]
+    chosen = np.array(newest_first)[np.argmax(enough[newest_first], axis=0)]
+    any_ = np.asarray(enough.any(axis=0))
+    centre = np.where(any_, centres[chosen, np.arange(len(values))], pooled)
+    place = np.array([names.index(v) for v in versions])
+    own = centres[place].T
+    today = (place == names.index(versions[-1]))[None, :] | ~any_[:, None]
+    residuals = values - np.where(today, centre[:, None], own)
+    level_days = days & ((place[None, :] == chosen[:, None]) | ~any_[:, None])
+    return Levels(residuals, level_days.astype(np.float64), centre, ~any_)
 
-    def _join(self, point: Point) -> None:
-        if not self._relative or point.value > 0.0:
-            self._joined = [*self._joined, point][-self._window :]
 
-    def _centre(self, point: Point) -> tuple[float, int, bool]:
-        """Median of the days to compare with, how many they are, and whether they are alike."""
-        alike = [p for p in self._joined if not self._weekly or p.weekend == point.weekend]
-        at_home = len(alike) >= ALIKE
-        days = alike if at_home else self._joined
-        return median(self._scaled(p.value) for p in days), len(days), at_home
+def _latest(names: Sequence[str], versions: Sequence[str]) -> list[int]:
+    """Places of the champions, the one that served last first."""
+    last = {version: n for n, version in enumerate(versions)}
+    return sorted(range(len(names)), key=lambda n: -last[names[n]])
 
-    def _noise(self) -> tuple[float, float]:
-        """Day-to-day standard deviation and its degrees of freedom.
 
-        Over the days' distances from the median of their kind (champion version, or weekday
-        class), without those that the MAD calls wild. The prior only ever makes it larger.
-        """
-        kinds: dict[object, list[float]] = {}
-        for point in self._joined:
-            kind = point.weekend if self._weekly else point.version
-            kinds.setdefault(kind, []).append(self._scaled(point.value))
-        alike = [days for days in kinds.values() if len(days) >= ALIKE]
-        rest = [x - median(days) for days in alike for x in days]
-        prior = PRIOR_NOISE * self._tolerance
-        if not rest:
-            return prior, PRIOR_DAYS
-        centre, scale = stats.robust_location_scale(rest, floor=prior)
-        kept = [x for x in rest if abs(x - centre) <= WILD * scale]
-        seen = max(1.0, float(len(kept) - len(alike)))
-        variance = math.fsum(x * x for x in kept) / seen
-        if variance > prior**2:
-            return math.sqrt(variance), seen
-        moderated = (PRIOR_DAYS * prior**2 + seen * variance) / (PRIOR_DAYS + seen)
-        return math.sqrt(moderated), PRIOR_DAYS + seen
+def within_slices(panel: Panel, old: Flags, needed: int) -> tuple[Floats, Floats]:
+    """Values with the mix of known slices taken out, and what that mix did to the day.
 
-    def _score(self, point: Point) -> _Score:
-        centre, n, at_home = self._centre(point)
-        noise, df = self._noise()
-        usual = median(self._error(p) for p in self._joined)
-        extra = max(0.0, self._error(point) ** 2 - usual**2)
-        noise = math.sqrt(noise**2 * (1.0 + MEDIAN_VARIANCE / n) + extra)
-        least = self._raw(centre) * VANISHED if self._relative else -math.inf
-        deviation = self._scaled(max(point.value, least)) - centre
-        score = stats.normal_score(deviation / noise, df)
-        return _Score(centre, n, deviation, noise, df, score, at_home)
+    Returns a table like ``panel.values`` and one number a chart (NaN: has no slices).
+    """
+    values, mix = panel.values.copy(), np.full(len(panel.charts), np.nan)
+    for row, chart in enumerate(panel.charts):
+        rows = _slices(panel, chart) if chart.role != "slice" else []
+        if not rows or chart.name == measures.SHARE:
+            continue
+        centre = float(median_of(np.where(old[row], panel.values[row], np.nan)[None, :])[0])
+        deviation = _deviation(panel, rows, old[row], centre, needed)
+        adjusted = np.where(np.isnan(deviation), panel.values[row], centre + deviation)
+        adjusted = np.where(np.isnan(panel.values[row]), np.nan, adjusted)
+        mix[row] = panel.values[row, -1] - adjusted[-1]
+        values[row] = adjusted
+    return values, mix
 
-    # ------------------------------------------------------------ evidence and state
 
-    def _add(self, score: _Score, version: str) -> None:
-        """Add the day to both sums; another champion, or an alarm that is over, starts anew."""
-        if version != self._version:
-            self._up = self._down = 0.0
-        self._version = version
-        self._up = self._next(self._up, score.score)
-        self._down = self._next(self._down, -score.score)
+def _slices(panel: Panel, chart: Chart) -> list[int]:
+    """The rows of a measure's slices; of several partitions the log's own, else the first."""
+    kinds: dict[str, list[int]] = {}
+    for row, other in enumerate(panel.charts):
+        parent, slice_ = measures.split(other.name)
+        if parent == chart.name and slice_ is not None:
+            kind = slice_.partition(":")[0] if slice_.startswith(DERIVED) else ""
+            kinds.setdefault(kind, []).append(row)
+    return kinds[min(kinds)] if kinds else []
 
-    def _next(self, total: float, score: float) -> float:
-        if total >= self.threshold and score < ALLOWANCE:
-            return 0.0
-        return stats.cusum([score], ALLOWANCE, total)[0]
 
-    def _harm(self, deviation: float) -> float:
-        """The deviation counted in the harmful direction; both ways for ``neither``."""
-        if self.rule.direction == "neither":
-            return abs(deviation)
-        return deviation if self.rule.direction == "lower_is_better" else -deviation
-
-    def _state(self, score: _Score) -> DriftState:
-        harm = self._harm(score.deviation)
-        proven = (self._up if score.deviation >= 0.0 else self._down) >= self.threshold
-        if harm < 0.0:
-            return "improved" if proven and -harm > self._tolerance else "stable"
-        beyond = harm > self._tolerance
-        if beyond and proven:
-            return "drifted"
-        return "watch" if beyond or proven else "stable"
+def _deviation(panel: Panel, rows: Sequence[int], old: Flags, whole: float, needed: int) -> Floats:
+    """The mean deviation of the slices from their own levels, by day; NaN where none is known."""
+    part, n = panel.values[rows], np.maximum(panel.counts[rows], 1.0)
+    seen = ~np.isnan(part)
+    early = np.arange(part.shape[1]) < max(needed, (part.shape[1] - 1) // 2)
+    known = (seen & early).sum(axis=1) >= needed
+    use = seen & old[None, :]
+    known &= use.any(axis=1)
+    level = np.where(known, median_of(np.where(use, part, np.nan)), whole)
+    base = np.sum(np.where(use, n, 0.0), axis=1)[:, None]
+    weight = np.where(known[:, None], n * base / np.maximum(n + base, 1.0), n)
+    weight = np.where(seen, weight, 0.0)
+    total = weight.sum(axis=0)
+    moved = np.sum(weight * np.where(seen, part - level[:, None], 0.0), axis=0)
+    return np.where(total > 0.0, moved / np.where(total > 0.0, total, 1.0), np.nan)

@@ -1,6 +1,6 @@
 """The loader of fleet/: one YAML a model over defaults.yaml, and every error by file:line:field.
 
-A model's file is laid over ``defaults.yaml`` key by key; lists and values replace, ``null``
+``budget.yaml`` is the whole fleet's and no model's. A model's file is laid over ``defaults.yaml`` key by key; lists and values replace, ``null``
 takes a default away. ``spec`` holds the shape, ``yaml_strict`` reads the text,
 ``config_fields`` words what does not fit, ``config_rules`` checks what a shape cannot say.
 """
@@ -20,9 +20,10 @@ from upkeep.config_fields import errors_of, place
 from upkeep.config_rules import CHECKS, check_secrets
 from upkeep.errors import ConfigError
 from upkeep.spec import ModelSpec, Policy
+from upkeep.spec_payback import Budget
 from upkeep.yaml_strict import Node, read_yaml
 
-DEFAULTS = "defaults.yaml"
+DEFAULTS, BUDGET = "defaults.yaml", "budget.yaml"
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -31,12 +32,14 @@ class Fleet:
     """The models that can be worked on, by name and sorted, and what is wrong with the others.
 
     ``errors`` maps the name of each file that was refused to its first error; ``problems``
-    has all errors of all files, in the order of the files.
+    has all errors of all files, in the order of the files. ``budget`` is the fleet's for a day:
+    one without limits where there is no budget.yaml, None where it was refused.
     """
 
     models: Mapping[str, ModelSpec]
     errors: Mapping[str, ConfigError] = field(default_factory=dict)
     problems: tuple[ConfigError, ...] = ()
+    budget: Budget | None = Budget()
 
 
 @dataclass
@@ -64,19 +67,23 @@ def load_fleet(
     """
     files = _files(folder)
     base, base_error = _defaults(folder, files)
-    reads = [_read(folder, file, base, base_error, environ) for file in files if file != DEFAULTS]
+    budget, budget_error = _budget(folder, files)
+    models = [file for file in files if file not in (DEFAULTS, BUDGET)]
+    reads = [_read(folder, file, base, base_error, environ) for file in models]
     _refuse_same_names(reads)
-    own = [base_error] if base_error else []
+    whole = {DEFAULTS: base_error, BUDGET: budget_error}
+    errors = {file: error for file, error in whole.items() if error}
+    own = list(errors.values())
     problems = _distinct([*own, *(p for read in reads for p in read.problems)])
     if strict and problems:
         raise _with_notes(problems)
-    errors = {DEFAULTS: base_error} if base_error else {}
     errors |= {read.file: read.problems[0] for read in reads if read.problems}
     good = {read.spec.name: read.spec for read in reads if read.spec and not read.problems}
     return Fleet(
         models=MappingProxyType(dict(sorted(good.items()))),
         errors=MappingProxyType(errors),
         problems=problems,
+        budget=budget,
     )
 
 
@@ -117,6 +124,19 @@ def _defaults(folder: Path, files: list[str]) -> tuple[Node | None, ConfigError 
         return _mapping(folder, DEFAULTS), None
     except ConfigError as error:
         return None, error
+
+
+def _budget(folder: Path, files: list[str]) -> tuple[Budget | None, ConfigError | None]:
+    if BUDGET not in files:
+        return Budget(), None
+    try:
+        root = _mapping(folder, BUDGET)
+    except ConfigError as error:
+        return None, error
+    try:
+        return Budget.model_validate(root.plain()), None
+    except ValidationError as error:
+        return None, _with_notes(_distinct(list(errors_of(error, root, Budget))))
 
 
 def _mapping(folder: Path, file: str) -> Node:

@@ -19,12 +19,12 @@ from upkeep.config_fields import errors_of, place, suggestion
 from upkeep.config_places import check_sources, check_tools
 from upkeep.errors import ConfigError
 from upkeep.records import Cause, Direction, Resources
-from upkeep.spec import MeasurePolicy, ModelSpec, Rule
+from upkeep.spec import MeasurePolicy, ModelSpec, Objective, Rule
 from upkeep.yaml_strict import Loc, Node
 
 # Names that are folders of the store, device names of Windows, or files of fleet/.
 RESERVED_NAMES = frozenset(
-    {"leases", "quarantine", "defaults", "con", "prn", "aux", "nul"}
+    {"leases", "quarantine", "fleet", "defaults", "budget", "con", "prn", "aux", "nul"}
     | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
 )
 
@@ -38,6 +38,18 @@ OPERATIONAL: Mapping[str, Direction | None] = {
     "price_usd_per_hour": "lower_is_better",
     "tokens_out_per_s": "higher_is_better",
     "prompt_chars_mean": None,
+    "tokens_in_mean": None,
+    "tokens_out_mean": None,
+    "ms_per_token_out": "lower_is_better",
+    "generation_error_rate": "lower_is_better",
+    "api_error_rate": "lower_is_better",
+    "gpu_share": None,
+    "cpu_share": None,
+    "gpu_memory_share_high": "lower_is_better",
+    "host_memory_share_high": "lower_is_better",
+    "network_bytes_per_s": None,
+    "gpu_memory_growth_per_1k": "lower_is_better",
+    "host_memory_growth_per_1k": "lower_is_better",
 }
 # What a quality measure needs of the model's file.
 NEEDS: Mapping[str, tuple[str, ...]] = {
@@ -182,9 +194,19 @@ def check_measures(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterato
     for name, policy in spec.policy.measures.items():
         yield from _judgement(root, name, policy, known)
     for name, objective in spec.policy.objectives.items():
-        if objective.max is None and objective.max_ratio_to_baseline is None:
-            where = place(root, ("policy", "objectives", name))
-            yield ConfigError(where, {}, "has no ceiling", "add max: or max_ratio_to_baseline:")
+        yield from _objective(root, name, objective)
+
+
+def _objective(root: Node, name: str, objective: Objective) -> Iterator[ConfigError]:
+    """An objective limits something, and what it allows is not empty."""
+    where = place(root, ("policy", "objectives", name))
+    if not objective.model_dump(exclude_none=True):
+        fix = "add max:, min:, max_ratio_to_baseline: or min_ratio_to_baseline:"
+        yield ConfigError(where, {}, "has no limit", fix)
+    low, high = objective.min, objective.max
+    if low is not None and high is not None and low >= high:
+        rule = f"min is not under max ({high:g}): every day would miss it"
+        yield ConfigError(where, low, rule, "write a min under the max")
 
 
 def _judgement(
@@ -203,6 +225,16 @@ def _judgement(
         yield ConfigError(where, policy.tolerance, rule, f"write {policy.tolerance / 100:g}?")
 
 
+def check_payback(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[ConfigError]:
+    """Payback is asked only of what it can be computed of."""
+    retrain = spec.policy.payback.retrain
+    if retrain.max_payback_days is not None and retrain.usd_per_degraded_request is None:
+        where = place(root, ("policy", "payback", "retrain", "max_payback_days"))
+        rule = "cannot be known: what a degraded request costs is not stated"
+        fix = "add usd_per_degraded_request:, or ask for payback of compress only"
+        yield ConfigError(where, retrain.max_payback_days, rule, fix)
+
+
 def check_rules(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[ConfigError]:
     """Every cause has a rule that always fits, and no rule stands where it is never reached."""
     settled: set[str] = set()
@@ -212,7 +244,7 @@ def check_rules(root: Node, spec: ModelSpec, _: Mapping[str, str]) -> Iterator[C
             text = f"is never reached: an earlier rule for {rule.cause} always fits"
             yield ConfigError(place(root, loc), rule.cause, text, "remove it, or move it up")
         yield from _one_rule(root, loc, rule, spec)
-        if rule.over_objective is None:
+        if rule.always:
             settled.add(rule.cause)
     for cause in get_args(Cause):
         if cause not in settled:
@@ -242,6 +274,7 @@ CHECKS: tuple[Check, ...] = (
     check_limits,
     check_quality,
     check_measures,
+    check_payback,
     check_rules,
     check_sources,
     check_tools,

@@ -2,34 +2,44 @@
 
 ::
 
-    start -> observe -> evaluate -> decide -> act -> report
-                                              |
-                                              +-> run_job -> gate -> promote   (candidate.py)
+    start -> observe -> evaluate -> decide -> allot -> act -> report
+                                                       |
+                                                       +-> run_job -> gate -> promote (candidate.py)
 
-Every step is keyed by model and day, returns what is already recorded, and writes its record
+``allot`` is one step for the whole fleet, between the decisions and what follows from them: it
+shares out the day's budget. Every step is keyed by model and day, returns what is already recorded, and writes its record
 to the store before anything is told to MLflow. A step that is killed is simply run again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
-from upkeep import decision, diagnosis, drift, evaluating, late, observing, people, promotion
-from upkeep.candidate import (
-    CandidateRoute,
-    Kind,
-    job_key,
+from upkeep import (
+    allotting,
+    decision,
+    diagnosis,
+    drift,
+    evaluating,
+    late,
+    observing,
+    people,
+    promotion,
 )
+from upkeep.allotment_chain import answer, read_chain
+from upkeep.candidate import CandidateRoute, Kind
 from upkeep.credentials import Credentials
 from upkeep.deployment import Deployment
 from upkeep.errors import LeaseHeld, ParamError
 from upkeep.facts import gather
-from upkeep.opening import open_day, opened_day, record_orders, told
+from upkeep.opening import open_day, opened_day, record_orders
 from upkeep.params import TriggerParams
+from upkeep.past_jobs import follow_up
 from upkeep.records import (
+    Allotted,
     Approval,
     Candidate,
     DayFacts,
@@ -39,9 +49,9 @@ from upkeep.records import (
     Evaluation,
     GateResult,
     LedgerEntry,
-    Override,
     Revision,
     ValidationResult,
+    Wish,
 )
 from upkeep.spec import ModelSpec, spec_of
 from upkeep.store import Lease, adopt_or_put, get_record, record_key
@@ -155,21 +165,34 @@ class Cycle:
         made = decision.decide(facts, drifts, found, spec.policy, methods_of(spec))
         return adopt_or_put(self.store, record_key(model, day, "decision"), made)
 
-    def act(self, model: str, day: date, owner: str = "") -> JobPlan | None:
-        """Say what follows: the policy's action, or the one that a person ordered.
+    def wish(self, model: str, day: date, owner: str = "") -> Wish | None:
+        """What the day would start: the policy's action, or the one that a person ordered.
 
         ``owner`` names the run, whose own parameters say whether it may start anything.
         """
-        action = self.decide(model, day).action
-        order = get_record(self.store, record_key(model, day, "override"), Override)
-        if order is not None:
-            action = order.action
-        params = told(self.store, model, day, owner)
-        if params.get("dry_run") or params.get("action") == "evaluate_only":
+        return allotting.wish_of(self.store, model, day, owner)
+
+    def allot(self, day: date, wishes: Sequence[Wish]) -> tuple[Allotted, ...]:
+        """Answer the fleet's wishes of a day out of its budget; what was answered is adopted."""
+        return allotting.allot(self.store, self.deployment.fleet, day, wishes)
+
+    def act(self, model: str, day: date, owner: str = "") -> JobPlan | None:
+        """Say what follows: what the day wished for, if the budget had room for it.
+
+        Raises:
+            ParamError: the wish was not answered yet; :meth:`allot` comes first.
+
+        """
+        wish = self.wish(model, day, owner)
+        if wish is None:
             return None
-        if action not in ("compress", "retrain", "rollback"):
+        given = answer(read_chain(self.store, day), wish)
+        if given is None:
+            what = f"the {wish.kind} of {model} was not answered by the fleet's budget"
+            raise ParamError("day", day.isoformat(), what, "allot the day first")
+        if given.verdict == "refused":
             return None
-        return JobPlan(model, day, action, job_key(model, day, action).replace("/", "--"))
+        return JobPlan(model, day, wish.kind, follow_up(model, day, wish.kind))
 
     def report(self, model: str, day: date, owner: str = "", *, force: bool = False) -> str:
         """Project the day, and what late data made of the days before, to MLflow; the run's id.

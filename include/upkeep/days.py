@@ -1,4 +1,7 @@
-"""Several days of one model in one process: the same steps, two evaluation jobs at a time."""
+"""Several days of one model in one process: the same steps, two evaluation jobs at a time.
+
+The fleet's budget of each day holds here too: what another run of the day took of it is gone.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 from upkeep.cycle import Cycle, JobPlan
 from upkeep.errors import TrackingError
 from upkeep.params import TriggerParams, effective_params
+from upkeep.past_jobs import rollback_key
 from upkeep.records import Decision
 
 LOG = logging.getLogger(__name__)
@@ -57,6 +61,9 @@ def _prepare(
 
 def _finish(cycle: Cycle, model: str, day: date, owner: str) -> Decision:
     decision = cycle.decide(model, day)
+    wish = cycle.wish(model, day, owner)
+    for answered in cycle.allot(day, [wish] if wish else []):
+        LOG.info("%s %s %s: %s", model, day, answered.wish.kind, answered.words)
     plan = cycle.act(model, day, owner)
     if plan is not None:
         follow(cycle, plan)
@@ -70,7 +77,8 @@ def _finish(cycle: Cycle, model: str, day: date, owner: str) -> Decision:
 def follow(cycle: Cycle, plan: JobPlan) -> None:
     """Carry out what a decision asks for, without Airflow."""
     if plan.kind == "rollback":
-        cycle.rollback(plan.model, None, "decided by the policy", plan.run_id)
+        key = rollback_key(plan.model, plan.run_id)
+        cycle.rollback(plan.model, None, f"decided by the policy on {plan.day}", key)
         return
     cycle.run_job(plan.model, plan.day, plan.kind)
     if cycle.gate(plan.model, plan.day, plan.kind).passed:

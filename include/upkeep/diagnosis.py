@@ -1,45 +1,63 @@
 """Which cause explains the day's drifts together. Pure: facts and drifts in, causes out.
 
-Order of thought, first that applies is the cause: the data cannot be trusted; there was no
-traffic; quality (by the traffic's mix, or by the model itself); failing requests; slowness (by
-load, or by the machine); money. What harms users stands before what costs money, so that a
-price that rose for good never hides a new harm. Without harm: too little history, a changed
-volume, or none. ``score`` is the share of the drifted measures that a cause explains.
+First, alone: data that cannot be trusted, and no traffic. Then every cause says which part (0
+to 1) of each harmed group it makes, from the signs in its own module, and they are ranked by
+
+    score = sum over harmed groups g of w(g) * part(g) / sum over harmed groups g of w(g)
+
+with w = 8 quality, 4 errors, 2 latency, 1 money (cost and price), 1/2 resources, 1/4 traffic:
+each weighs more than all behind it, so that what harms users stands before what costs money, and
+a price that rose for good never hides a new harm. Scores lie between 0 and 1 and compare between
+causes and days. ``workload`` is a circumstance and no fault: its score counts a tenth, so that it
+is first only where nothing else explains a tenth as much. ``unknown`` has the parts of those
+groups that no cause explains by half.
+
+What began on the day that another version started to serve is the release's (``release``), as
+far as it is not the traffic's or the price's; the causes that it takes it from keep half.
+
+Without harm: too little history, a changed volume, or none.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
-from upkeep import measures
-from upkeep.measures import Family
+from upkeep.diagnosis_cost import cost_split, idle_causes, price_causes
+from upkeep.diagnosis_quality import quality_causes
+from upkeep.diagnosis_release import Release, began_with, newest_release
+from upkeep.diagnosis_service import memory_leak, service_causes, volume_words
+from upkeep.diagnosis_signs import Explanation, Signs, group, said
 from upkeep.records import CauseEvidence, DayFacts, Diagnosis, Drift, DriftResult
 
+WEIGHTS = {
+    "quality": 8.0,
+    "errors": 4.0,
+    "latency": 2.0,
+    "money": 1.0,
+    "resources": 0.5,
+    "traffic": 0.25,
+}
+ORDER = (
+    *("data_breakage", "release", "traffic_mix", "model_quality", "memory_leak"),
+    *("upstream_errors", "traffic_volume", "infrastructure", "price", "workload", "unknown"),
+)
+CIRCUMSTANCES = {"workload": 0.1}
+TAKEN_BY_RELEASE = ("model_quality", "infrastructure", "upstream_errors")
 HALF = 0.5
-VANISHED = 1e-6
+LEAST_SCORE = 0.005
+DOUBTS = ("unit_suspect", "inconsistent")
+CONTEXT = "neither"
 
 
 def diagnose(facts: DayFacts, drift: Drift) -> Diagnosis:
     """Rank the causes that fit the day, with the evidence for each in words."""
-    ranked = tuple(_ranked(facts, drift))
-    return Diagnosis(model=facts.model, day=facts.day, cause=ranked[0].cause, ranked=ranked)
-
-
-def _ranked(facts: DayFacts, drift: Drift) -> Iterator[CauseEvidence]:
-    for early in (_data_breakage, _no_traffic):
-        found = early(facts)
-        if found is not None:
-            yield found
-            return
-    drifted = [r for r in drift.results if r.state == "drifted"]
-    harmful = [r for r in drifted if r.direction != "neither"]
-    if harmful:
-        yield from _explained(drift, harmful)
-    elif any(r.measure == "requests" for r in drifted):
-        yield _volume(drift, 1.0)
-    else:
-        yield _quiet(drift, drifted)
+    signs = Signs(facts, drift)
+    early = _data_breakage(facts) or _no_traffic(facts)
+    ranked = (early,) if early is not None else tuple(_ranked(signs))
+    split = None if early is not None else cost_split(signs)
+    return Diagnosis(
+        model=facts.model, day=facts.day, cause=ranked[0].cause, ranked=ranked, cost=split
+    )
 
 
 def _data_breakage(facts: DayFacts) -> CauseEvidence | None:
@@ -57,21 +75,32 @@ def _no_traffic(facts: DayFacts) -> CauseEvidence | None:
     return CauseEvidence(cause="no_traffic", score=1.0, words="0 requests were served that day")
 
 
-def _quiet(drift: Drift, drifted: Sequence[DriftResult]) -> CauseEvidence:
-    """Nothing harmful drifted: still learning, or nothing to explain."""
-    young = [r for r in drift.results if is_learning(r) and r.slice is None]
-    if young or not drift.results:
-        words = _learnt(young) or "nothing was collected yet"
-        return CauseEvidence(cause="learning", score=1.0, words=words)
-    words = "nothing drifted"
-    if drifted:
-        words = "only facts changed, nothing got worse: " + _said(drifted)
-    return CauseEvidence(cause="none", score=1.0, words=words)
+# ---------------------------------------------------------------- without harm
 
 
 def is_learning(result: DriftResult) -> bool:
     """Whether a result is unknown only because its baseline is still being learnt."""
     return result.state == "unknown" and result.current is not None
+
+
+def _quiet(signs: Signs) -> Iterator[CauseEvidence]:
+    """Nothing harmful drifted: a changed volume, still learning, or nothing to explain."""
+    drifted = [r for r in signs.results if r.state == "drifted"]
+    judged = [r for r in signs.results if r.direction != CONTEXT] or signs.results
+    young = [r for r in judged if is_learning(r) and r.slice is None]
+    if any(r.measure == "requests" for r in drifted):
+        yield CauseEvidence(cause="traffic_volume", score=1.0, words=volume_words(signs))
+    elif young or not signs.results:
+        words = _learnt(young) or "nothing was collected yet"
+        yield CauseEvidence(cause="learning", score=1.0, words=words)
+    else:
+        facts = f"only facts changed, nothing got worse: {said(drifted)}"
+        words = facts if drifted else "nothing drifted"
+        yield CauseEvidence(cause="none", score=1.0, words=words)
+    leak = memory_leak(signs)
+    if leak is not None:
+        words = f"{leak}; nothing got worse by it so far"
+        yield CauseEvidence(cause="memory_leak", score=0.0, words=words, bottleneck="memory")
 
 
 def _learnt(young: Sequence[DriftResult]) -> str:
@@ -84,216 +113,102 @@ def _learnt(young: Sequence[DriftResult]) -> str:
     return "; ".join(f"{words} ({', '.join(names)})" for words, names in groups.items())
 
 
-def _said(results: Sequence[DriftResult]) -> str:
-    return "; ".join(r.words for r in results)
-
-
 # ---------------------------------------------------------------- causes of harm
 
 
-def _explained(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
-    found = False
-    for explain in (_quality, _upstream, _load, _infrastructure, _price, _workload):
-        for evidence in explain(drift, harmful):
-            found = True
-            yield evidence
-    if not found:
-        words = "no known cause explains: " + _said(harmful)
-        yield CauseEvidence(cause="unknown", score=0.0, words=words)
-
-
-def _of(results: Sequence[DriftResult], *families: Family) -> list[DriftResult]:
-    return [r for r in results if measures.family(r.measure) in families]
-
-
-def _share(part: Sequence[DriftResult], harmful: Sequence[DriftResult]) -> float:
-    return len(part) / len(harmful)
-
-
-def _moved(result: DriftResult | None) -> bool:
-    """Whether a fact left its tolerance, proven or not, either way."""
-    if result is None or result.effect is None:
-        return False
-    if result.state in ("drifted", "improved"):
-        return True
-    return result.state == "watch" and _size(result) > 1.0
-
-
-def _size(result: DriftResult) -> float:
-    """The effect in tolerances, on the scale that the tolerance is meant on."""
-    effect = result.effect or 0.0
-    if result.tolerance_kind == "absolute":
-        return abs(effect) / result.tolerance
-    return abs(_log_change(result)) / math.log1p(result.tolerance)
-
-
-def _log_change(result: DriftResult) -> float:
-    """Logarithm of current / baseline; 0 where there is no ratio, a millionth for a vanished."""
-    if result.baseline is None or result.current is None or result.baseline <= 0.0:
-        return 0.0
-    return math.log(max(result.current / result.baseline, VANISHED))
-
-
-def _quality(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
-    fallen = _of(harmful, "quality", "people")
-    if not fallen:
+def _ranked(signs: Signs) -> Iterator[CauseEvidence]:
+    if not signs.harm:
+        yield from _quiet(signs)
         return
-    score, said = _share(fallen, harmful), _said(fallen)
-    moved = _mix_moves(drift)
-    within, split = _within_slices(drift, fallen)
-    mix = CauseEvidence(
-        cause="traffic_mix",
-        score=score,
-        words=f"the traffic changed and quality fell with it: {'; '.join(moved)}{split}; {said}",
-    )
-    unmixed = f"the slices themselves got worse{split}" if moved else "the traffic is as before"
-    model = CauseEvidence(cause="model_quality", score=score, words=f"{unmixed}; {said}")
-    if not moved:
-        yield model
-    elif within > HALF:
-        yield from (model, mix)
-    else:
-        yield mix
+    found = [
+        *_doubted(signs),
+        *quality_causes(signs),
+        *service_causes(signs),
+        *price_causes(signs),
+        *idle_causes(signs),
+    ]
+    found = [*_merged(_released(signs, found))]
+    found += _unexplained(signs, found)
+    scored = [(_score(signs, e), e) for e in found]
+    scored.sort(key=lambda pair: (-round(pair[0], 9), ORDER.index(pair[1].cause)))
+    for score, found_ in scored:
+        if score >= LEAST_SCORE:
+            yield CauseEvidence.model_validate(
+                {
+                    "cause": found_.cause,
+                    "score": score,
+                    "words": found_.words,
+                    "bottleneck": found_.bottleneck,
+                }
+            )
 
 
-def _mix_moves(drift: Drift) -> list[str]:
-    """How today's inputs differ from the baseline's: shares, new slices, prompt length."""
-    said = []
-    for result in drift.results:
-        parent, slice_ = measures.split(result.measure)
-        if parent == measures.SHARE and slice_ is not None and _share_moved(result):
-            before = result.baseline or 0.0
-            said.append(f"slice {slice_} went from {before:.0%} to {result.current:.0%}")
-    length = drift.get("prompt_chars_mean")
-    if length is not None and _moved(length):
-        said.append(f"prompts went from {length.baseline:.4g} to {length.current:.4g} characters")
-    return said
+def _score(signs: Signs, explanation: Explanation) -> float:
+    harmed = sorted({group(r) for r in signs.harm})
+    made = sum(WEIGHTS[g] * explanation.parts.get(g, 0.0) for g in harmed)
+    fault = CIRCUMSTANCES.get(explanation.cause, 1.0)
+    return fault * made / sum(WEIGHTS[g] for g in harmed)
 
 
-def _share_moved(result: DriftResult) -> bool:
-    if result.baseline is None or not result.current:
-        return _moved(result)
-    return _moved(result) or result.baseline == 0.0
+def _doubted(signs: Signs) -> Iterator[Explanation]:
+    """A day that is trusted but holds numbers which may be in another unit explains its drifts."""
+    doubts = [f for f in signs.facts.validation.failures if f.check in DOUBTS]
+    if doubts:
+        words = f"numbers are doubtful: {'; '.join(f.words for f in doubts)}; {said(signs.harm)}"
+        yield Explanation("data_breakage", {group(r): 1.0 for r in signs.harm}, words)
 
 
-def _within_slices(drift: Drift, fallen: Sequence[DriftResult]) -> tuple[float, str]:
-    """The part of the change that known slices show by themselves, and the words for it.
-
-    Sum over slices of baseline share x log(current / baseline), over the overall log change:
-    the within-group term of Kitagawa 1955. What is left is the mix's doing.
-    """
-    whole = next((r for r in fallen if r.slice is None), None)
-    if whole is None:
-        return 1.0, " (while the whole is inside its tolerance)"
-    total, within, known = _log_change(whole), 0.0, 0
-    for result in drift.results:
-        parent, slice_ = measures.split(result.measure)
-        if parent != whole.measure or slice_ is None or result.effect is None:
-            continue
-        share = drift.get(measures.sliced(measures.SHARE, slice_))
-        weight = share.baseline if share is not None and share.baseline is not None else 0.0
-        within += weight * _log_change(result)
-        known += 1
-    if not known or not total:
-        return 0.0, ""
-    part = max(0.0, within / total)
-    return part, f" ({part:.0%} of the change of {whole.measure} is within the known slices)"
+def _merged(found: Sequence[Explanation]) -> Iterator[Explanation]:
+    """One explanation a cause: the larger part of each group, the words one after the other."""
+    for cause in dict.fromkeys(e.cause for e in found):
+        same = [e for e in found if e.cause == cause]
+        parts = {g: max(e.parts.get(g, 0.0) for e in same) for e in same for g in e.parts}
+        words = "; ".join(dict.fromkeys(e.words for e in same))
+        yield same[0]._replace(parts=parts, words=words)
 
 
-def _price(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
-    price = drift.get("price_usd_per_hour")
-    if price is None or price.state != "drifted":
-        return
-    explained, cost = [price], drift.get("cost_usd_per_1k")
-    words = price.words
-    if cost is not None and _moved(cost) and (cost.effect or 0.0) > 0.0:
-        rest = _log_change(cost) - _log_change(price)
-        if rest > max(_log_change(price), _log_of_length(drift)):
-            return
-        explained += [cost] if cost.state == "drifted" else []
-        words = f"{_cost_split(drift, cost, price)}; {price.words}; {cost.words}"
-    yield CauseEvidence(cause="price", score=_share(explained, harmful), words=words)
+def _released(signs: Signs, found: Sequence[Explanation]) -> list[Explanation]:
+    """Give the release what began with it of the causes that it may stand behind."""
+    release = newest_release(signs.facts)
+    began = began_with(signs, release) if release is not None else []
+    parts = {g: _taken(signs, found, began, g) for g in sorted({group(r) for r in began})}
+    parts = {g: part for g, part in parts.items() if part > 0.0}
+    if release is None or not parts:
+        return list(found)
+    rest = [
+        e._replace(parts={g: p * (HALF if g in parts else 1.0) for g, p in e.parts.items()})
+        if e.cause in TAKEN_BY_RELEASE
+        else e
+        for e in found
+    ]
+    return [Explanation("release", parts, _release_words(release, began)), *rest]
 
 
-def _cost_split(drift: Drift, cost: DriftResult, price: DriftResult) -> str:
-    """The day's cost as price x efficiency x volume: logarithms of the factors add up."""
-    by_price = _log_change(price)
-    by_efficiency = _log_change(cost) - by_price
-    requests = drift.get("requests")
-    known = requests is not None and requests.effect is not None
-    by_volume = _log_change(requests) if requests is not None and known else 0.0
-    total = by_price + by_efficiency + by_volume
+def _taken(
+    signs: Signs, found: Sequence[Explanation], began: Sequence[DriftResult], g: str
+) -> float:
+    """The part of a group that a release explains: what is not the traffic's or the price's."""
+    share = sum(group(r) == g for r in began) / len(signs.of(g))
+    others = [e.parts.get(g, 0.0) for e in found if e.cause not in TAKEN_BY_RELEASE]
+    upstream = [e.parts.get(g, 0.0) for e in found if e.cause == "upstream_errors"]
+    left = 1.0 - min(1.0, sum(others)) - HALF * max(upstream, default=0.0)
+    return share * max(0.0, left)
+
+
+def _release_words(release: Release, began: Sequence[DriftResult]) -> str:
     return (
-        f"the day's cost changed x{math.exp(total):.2f} = price x{math.exp(by_price):.2f}, "
-        f"machine time a request x{math.exp(by_efficiency):.2f}, "
-        f"volume x{math.exp(by_volume):.2f}"
+        f"it began when version {release.version} started to serve in the place of "
+        f"{release.before}, {release.days} days ago with today: {said(began)}"
     )
 
 
-def _slowed(drift: Drift, harmful: Sequence[DriftResult]) -> list[DriftResult]:
-    """What drifted by slowness: latency, and the cost unless the price explains it."""
-    slow = _of(harmful, "latency")
-    return slow + _cost_of_time(drift, harmful) if slow else slow
-
-
-def _cost_of_time(drift: Drift, harmful: Sequence[DriftResult]) -> list[DriftResult]:
-    price = drift.get("price_usd_per_hour")
-    by_price = price is not None and price.state == "drifted"
-    return [] if by_price else _of(harmful, "cost")
-
-
-def _log_of_length(drift: Drift) -> float:
-    """The most that longer prompts can explain of a request's time, as a logarithm.
-
-    Reading a prompt costs at most the square of its length (attention: Vaswani et al. 2017,
-    table 1). 0 where prompts did not grow beyond their tolerance.
-    """
-    length = drift.get("prompt_chars_mean")
-    grown = length is not None and _moved(length) and (length.effect or 0.0) > 0.0
-    return 2.0 * _log_change(length) if grown and length is not None else 0.0
-
-
-def _by_length(drift: Drift, slow: Sequence[DriftResult]) -> bool:
-    """Whether longer prompts explain all that got slower or dearer."""
-    most = _log_of_length(drift)
-    return most > 0.0 and all(abs(_log_change(r)) <= most for r in slow)
-
-
-def _workload(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
-    slow = [*_of(harmful, "latency"), *_cost_of_time(drift, harmful)]
-    length = drift.get("prompt_chars_mean")
-    if length is not None and slow and _by_length(drift, slow):
-        words = f"each request asks for more: {length.words}; {_said(slow)}"
-        yield CauseEvidence(cause="workload", score=_share(slow, harmful), words=words)
-
-
-def _load(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
-    slow, requests = _slowed(drift, harmful), drift.get("requests")
-    if slow and requests is not None and _moved(requests) and (requests.effect or 0.0) > 0.0:
-        yield _volume(drift, _share(slow, harmful), _said(slow))
-
-
-def _volume(drift: Drift, score: float, said: str = "") -> CauseEvidence:
-    requests = drift.get("requests")
-    words = requests.words if requests is not None else "requests are not known"
-    words = f"the volume changed: {words}" + (f"; {said}" if said else "")
-    return CauseEvidence(cause="traffic_volume", score=score, words=words)
-
-
-def _infrastructure(drift: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
-    slow, requests = _slowed(drift, harmful), drift.get("requests")
-    loaded = requests is not None and _moved(requests) and (requests.effect or 0.0) > 0.0
-    if not slow or loaded or _by_length(drift, slow):
-        return
-    length = drift.get("prompt_chars_mean")
-    also = " (prompts changed their length too)" if length is not None and _moved(length) else ""
-    words = f"slower without more traffic{also}: {_said(slow)}"
-    yield CauseEvidence(cause="infrastructure", score=_share(slow, harmful), words=words)
-
-
-def _upstream(_: Drift, harmful: Sequence[DriftResult]) -> Iterator[CauseEvidence]:
-    failing = _of(harmful, "errors")
-    if failing:
-        score = _share(failing, harmful)
-        words = f"more requests fail: {_said(failing)}"
-        yield CauseEvidence(cause="upstream_errors", score=score, words=words)
+def _unexplained(signs: Signs, found: Sequence[Explanation]) -> Iterator[Explanation]:
+    """``unknown``: the groups that no cause explains by half."""
+    parts = {}
+    for g in sorted({group(r) for r in signs.harm}):
+        best = max((e.parts.get(g, 0.0) for e in found), default=0.0)
+        if best < HALF:
+            parts[g] = 1.0 - best
+    if parts:
+        words = "no known cause explains: " + said([r for r in signs.harm if group(r) in parts])
+        yield Explanation("unknown", parts, words)

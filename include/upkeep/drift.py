@@ -1,47 +1,66 @@
-"""The day against its baseline: effect, interval, evidence, state. Pure.
+"""The day against the model's own past: effect, interval, evidence, state. Pure.
 
-Unit of noise is the day: ten thousand requests of one slow afternoon are one observation. A
-measure is ``drifted`` only if both hold:
+The unit of noise is the day: ten thousand requests of one slow afternoon are one observation.
+:mod:`upkeep.panel` makes the table of days, :mod:`upkeep.baseline` says what is usual and takes
+the mix of slices out, :mod:`upkeep.noise` learns the day-to-day change (season, autocorrelation,
+tails), :mod:`upkeep.scan` gathers the evidence and sets its threshold. States:
 
-- *effect*: the day lies outside the tolerance in the harmful direction. A relative tolerance t
-  allows factors from 1/(1+t) to 1+t of the baseline, an absolute one +-t in the unit;
-- *evidence*: a one-sided CUSUM of the daily scores passes its threshold, so that two smaller
-  days add up to one large (Page 1954). Its false-alarm interval is ``policy.false_alarm_days``
-  times the number of one-sided charts of the model, so that all together alarm once in
-  ``false_alarm_days`` fault-free days (threshold: Siegmund 1985).
+- ``drifted``: the change since its likeliest beginning is proven (evidence over the threshold)
+  and larger than the tolerance, and today does not contradict it. A relative tolerance t allows
+  factors from 1/(1+t) to 1+t of the baseline, an absolute one +-t in the unit.
+- ``improved``: the same in the other direction.
+- ``watch``: proven or beyond the tolerance, not both.
+- ``unknown``: the data cannot be trusted, the value is missing, or the history is too short.
 
-Baseline: median of the last ``baseline.days`` trusted days that joined it, in logarithms for
-relative tolerances. Noise: their standard deviation within a champion version, without what the
-MAD calls wild (Hampel 1974); a prior that is worth four days and expects a quarter of the
-tolerance (Smyth 2004) may make it larger, so that five quiet days do not promise silence. A
-day's score is its deviation over this noise, turned from Student's t to a normal score
-(Quesenberry 1991). A day outside the tolerance on the harmful side does not join: a bad level
-never becomes normal. Measures with direction ``neither`` follow what comes.
+*False alarms.* The policy states harmful pages a model and 30 days. Measures share it (four
+fifths) and so do all their slices (one fifth); measures without a worse (``neither``) never
+page, and are let
+go over their threshold ten times as often. A model's budget is its own, so that a
+fleet of N models has at most N times as many pages, and the order of models does not matter.
 
-Values are compared only with values of the same ``signature`` (tokenizer, references, feature
-extractor ..). A measure that people stopped agreeing with has no vote: it never gets worse than
-``watch``.
+Numbers are given with nine digits, so that another machine's arithmetic decides the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from typing import NamedTuple
 
-from upkeep import measures
-from upkeep.baseline import Chart, Judgement, Point, evidence_threshold
-from upkeep.records import (
-    DayFacts,
-    DayMeasures,
-    Drift,
-    DriftResult,
-    DriftState,
-    Interval,
-    MeasureValue,
-    Vote,
-)
-from upkeep.spec import MeasurePolicy, Policy
+import numpy as np
 
-SHARE_POLICY = MeasurePolicy(direction="neither", tolerance=0.2, kind="absolute")
+from upkeep import baseline, measures, noise, scan, stats
+from upkeep.drift_words import words_of
+from upkeep.panel import Chart, Flags, Floats, Panel, Role, panel_of
+from upkeep.records import DayFacts, Drift, DriftResult, DriftState, Interval, Vote
+from upkeep.spec import BaselinePolicy, Policy
+
+DAYS_OF_MONTH = 30.0
+BUDGETS: dict[Role, float] = {"page": 0.8, "slice": 0.2, "context": 10.0}
+RECOVERED_SD = 2.5  # a day so much better than the change says: it is over
+CONFIDENCE = 0.95
+DIGITS = 9
+
+
+class _Judged(NamedTuple):
+    """What the statistics say, one entry a chart, on the chart's scale.
+
+    ``level`` is what the day should have been, ``effect`` its distance from that, ``half`` the
+    half width of its interval; ``recent`` the change since ``days`` days, which has the
+    ``evidence``; ``room`` how much better than ``recent`` today may be.
+    """
+
+    level: Floats
+    effect: Floats
+    sd: Floats
+    half: Floats
+    evidence: Floats
+    needed: Floats
+    recent: Floats
+    days: Floats
+    room: Floats
+    mix: Floats
+    known: Floats
+    at_home: Flags
 
 
 def compare(facts: DayFacts, policy: Policy) -> Drift:
@@ -51,78 +70,130 @@ def compare(facts: DayFacts, policy: Policy) -> Drift:
     share of every slice. An untrusted day, or a value that earlier days have and today has not,
     is ``unknown``, never ``stable``.
     """
-    watched = dict(_watched(facts, policy))
-    threshold = evidence_threshold(policy, watched.values())
-    return Drift(
-        model=facts.model,
-        day=facts.day,
-        results=tuple(
-            _result(
-                name, rule, facts, Chart(rule, policy.baseline, threshold, weekly=_weekly(name))
-            )
-            for name, rule in watched.items()
-        ),
+    panel = panel_of(facts, policy)
+    if not panel.charts:
+        return Drift(model=facts.model, day=facts.day, results=())
+    with np.errstate(all="ignore"):  # rows without days are NaN, and said to be unknown
+        found = _judge(panel, policy)
+    results = (_result(row, chart, facts, policy, found) for row, chart in enumerate(panel.charts))
+    return Drift(model=facts.model, day=facts.day, results=tuple(results))
+
+
+# ---------------------------------------------------------------- the statistics
+
+
+def _judge(panel: Panel, policy: Policy) -> _Judged:
+    needed = policy.baseline.min_days
+    values, mix, days = baseline.comparable(panel, needed)
+    old = baseline.settled(days, needed)
+    held = baseline.levels(values, days, old, panel.versions, needed)
+    prior = np.array([baseline.PRIOR_NOISE * chart.tolerance for chart in panel.charts])
+    learnt = np.where(old, held.residuals, np.nan)
+    sd = noise.robust_sd(learnt, prior)
+    usual = noise.season(learnt, (panel.ordinals + 6) % 7, sd)
+    usual = usual + noise.median_of(learnt - np.where(old, usual, np.nan))[:, None]
+    residuals = held.residuals - usual
+    rho = noise.autocorrelation(np.where(old, residuals, np.nan), sd)
+    white = noise.whiten(residuals, panel.ordinals, rho)
+    sizes = noise.noise_of(np.where(old, white.residuals, np.nan), rho, prior)
+    extra = _extra_error(panel, old)
+    larger = np.sqrt(1.0 + (extra / sizes.sd[:, None]) ** 2)
+    window = _window(panel, held)
+    white = white._replace(residuals=white.residuals / larger)
+    found = scan.scan(white, held.days, sizes, window)
+    evidence, recent, since = _strongest(found)
+    n = np.maximum(held.days.sum(axis=1), 1.0)
+    today_sd = np.hypot(sizes.sd, extra[:, -1])
+    quantiles = np.array([stats.student_t_quantile(CONFIDENCE, float(df)) for df in sizes.df])
+    return _Judged(
+        level=held.centre + usual[:, -1],
+        effect=residuals[:, -1],
+        sd=sizes.sd,
+        half=quantiles * today_sd * np.sqrt(1.0 + 1.0 / n),
+        evidence=evidence,
+        needed=_thresholds(panel, policy, sizes, learnt, window),
+        recent=recent,
+        days=since,
+        room=RECOVERED_SD * today_sd,
+        mix=mix,
+        known=np.where(np.isnan(held.centre), 0.0, days.sum(axis=1)),
+        at_home=_at_home(panel, old),
     )
 
 
-def _weekly(name: str) -> bool:
-    return name == "requests"
+def _extra_error(panel: Panel, old: Flags) -> Floats:
+    """How much less sure each value is than usual: a day of few rows is a worse witness."""
+    usual = noise.median_of(np.where(old, panel.errors, np.nan))[:, None]
+    return np.sqrt(np.fmax(panel.errors**2 - np.nan_to_num(usual, nan=0.0) ** 2, 0.0))
 
 
-# ---------------------------------------------------------------- what is watched
+def _window(panel: Panel, held: baseline.Levels) -> int:
+    """How many days a change may go back: not behind the champion's first day."""
+    served = 0
+    for version in reversed(panel.versions):
+        if version != panel.versions[-1]:
+            break
+        served += 1
+    longest = min(baseline.WINDOW, max(1, len(panel.versions) - 1))
+    return longest if held.pooled.all() else min(served, longest)
 
 
-def _watched(facts: DayFacts, policy: Policy) -> Iterator[tuple[str, MeasurePolicy]]:
-    today = {m.name for m in facts.current.measures if m.value is not None}
-    seen = today | set(facts.history.names())
-    yield from ((name, rule) for name, rule in policy.measures.items() if name in seen)
-    for name in sorted(today):
-        parent, slice_ = measures.split(name)
-        if slice_ is not None and parent in policy.measures and parent != measures.SHARE:
-            yield name, policy.measures[parent]
-    rule = policy.measures.get(measures.SHARE, SHARE_POLICY)
-    shares = sorted(n for n in seen if measures.split(n)[0] == measures.SHARE and n.endswith("]"))
-    yield from ((name, rule) for name in shares)
+def _at_home(panel: Panel, old: Flags) -> Flags:
+    """Whether the baseline has days like today: weekends for a weekend day, else the others.
+
+    Asked of the volume alone: nothing else halves every Saturday.
+    """
+    weekend = (panel.ordinals + 6) % 7 >= noise.SATURDAY
+    alike = (old & (weekend == weekend[-1])).sum(axis=1) >= noise.ALIKE
+    return np.asarray(np.array([c.name != "requests" for c in panel.charts]) | alike)
 
 
-def _value(day: DayMeasures, name: str) -> MeasureValue | None:
-    """The day's value; a slice that had no request that day has a share of exactly 0."""
-    found = next((m for m in day.measures if m.name == name and m.value is not None), None)
-    if found is None and measures.split(name)[0] == measures.SHARE and _has_shares(day):
-        return MeasureValue(name=name, value=0.0)
+def _strongest(found: scan.Scan) -> tuple[Floats, Floats, Floats]:
+    """Evidence, change and days of the likeliest beginning of each chart."""
+    size = np.nan_to_num(np.abs(found.score), nan=-1.0)
+    best, charts = np.argmax(size, axis=0), np.arange(size.shape[1])
+    known = size[best, charts] >= 0.0
+    evidence = np.where(known, size[best, charts], np.nan)
+    return evidence, np.where(known, found.effect[best, charts], np.nan), best + 1.0
+
+
+def _thresholds(
+    panel: Panel, policy: Policy, sizes: noise.Noise, learnt: Floats, window: int
+) -> Floats:
+    """The evidence that each chart needs, so that its role keeps to its part of the budget."""
+    tolerances = np.array([chart.tolerance for chart in panel.charts])
+    reach = scan.normal_scores(tolerances / sizes.sd, 1.0 / (1.0 / sizes.df + sizes.inverse_tail))
+    never = np.nanmax(learnt, axis=1, initial=0.0) == np.nanmin(learnt, axis=1, initial=0.0)
+    reach = np.where(never, scan.NEVER, reach)  # what never changed has no noise to alarm by
+    found = np.zeros(len(panel.charts))
+    for role, share in BUDGETS.items():
+        rows = np.array([chart.role == role for chart in panel.charts])
+        sides = 2.0 if role == "context" else 1.0
+        rate = share * policy.pages_per_model_month / DAYS_OF_MONTH / sides
+        found[rows] = scan.threshold(reach[rows], rate, window)
     return found
-
-
-def _has_shares(day: DayMeasures) -> bool:
-    return any(m.name.startswith(f"{measures.SHARE}[") for m in day.measures)
-
-
-def _point(day: DayMeasures, name: str) -> Point | None:
-    found = _value(day, name)
-    if found is None or found.value is None:
-        return None
-    return Point(day.day, found.value, found.interval, day.champion_version, found.signature)
 
 
 # ---------------------------------------------------------------- one measure
 
 
-def _result(name: str, rule: MeasurePolicy, facts: DayFacts, chart: Chart) -> DriftResult:
-    today, since = _point(facts.current, name), chart.since
-    for day in facts.history.rows():
-        usable = day.trusted and day.day < facts.day and (since is None or day.day >= since)
-        point = _point(day, name) if usable else None
-        if point is not None and (today is None or point.signature == today.signature):
-            chart.learn(point)
+def _result(row: int, chart: Chart, facts: DayFacts, policy: Policy, found: _Judged) -> DriftResult:
     if not (facts.current.trusted and facts.validation.trusted):
-        return _unknown(name, rule, chart, today, "the day's data cannot be trusted")
-    if today is None:
-        return _unknown(name, rule, chart, today, "earlier days have it, today it is missing")
-    if not chart.ready:
-        return _unknown(name, rule, chart, today, _learning(name, chart))
-    found = _judged(name, rule, chart, chart.judge(today))
-    vote = facts.people.vote(measures.split(name)[0]) if facts.people else None
-    return found if vote is None or vote.counts else _without_vote(found, vote)
+        return _unknown(chart, int(found.known[row]), "the day's data cannot be trusted")
+    if chart.today is None:
+        return _unknown(chart, int(found.known[row]), "earlier days have it, today it is missing")
+    if not _ready(found, row, policy.baseline.min_days):
+        return _unknown(
+            chart, int(found.known[row]), _learning(chart, found.known[row], policy.baseline)
+        )
+    result = _known(row, chart, found)
+    vote = facts.people.vote(measures.split(chart.name)[0]) if facts.people else None
+    return result if vote is None or vote.counts else _without_vote(result, vote)
+
+
+def _ready(found: _Judged, row: int, needed: int) -> bool:
+    judged = (found.level[row], found.effect[row], found.evidence[row])
+    return bool(found.known[row] >= needed and np.isfinite(judged).all())
 
 
 def _without_vote(found: DriftResult, vote: Vote) -> DriftResult:
@@ -132,59 +203,72 @@ def _without_vote(found: DriftResult, vote: Vote) -> DriftResult:
     return found.model_copy(update={"state": state, "words": words})
 
 
-def _learning(name: str, chart: Chart) -> str:
-    known = f"{chart.days} of {chart.needed} days"
-    if measures.split(name)[1] is not None:
-        return f"new slice, baseline is being learnt: {known}"
-    return f"baseline is being learnt: {known}"
+def _learning(chart: Chart, known: float, rule: BaselinePolicy) -> str:
+    days = f"{known:.0f} of {rule.min_days} days"
+    if measures.split(chart.name)[1] is not None:
+        return f"new slice, baseline is being learnt: {days}"
+    return f"baseline is being learnt: {days}"
 
 
-def _unknown(
-    name: str, rule: MeasurePolicy, chart: Chart, today: Point | None, why: str
-) -> DriftResult:
+def _unknown(chart: Chart, known: int, why: str) -> DriftResult:
     return DriftResult(
-        measure=name,
-        slice=measures.split(name)[1],
+        measure=chart.name,
+        slice=measures.split(chart.name)[1],
         baseline=None,
-        current=today.value if today else None,
+        current=chart.today.value if chart.today else None,
         effect=None,
         interval=None,
-        tolerance=rule.tolerance,
-        tolerance_kind=rule.kind,
-        direction=rule.direction,
+        tolerance=chart.rule.tolerance,
+        tolerance_kind=chart.rule.kind,
+        direction=chart.rule.direction,
         evidence=None,
-        baseline_days=chart.days,
+        baseline_days=known,
         state="unknown",
-        words=f"{name}: {why}",
+        words=f"{chart.name}: {why}",
     )
 
 
-def _judged(name: str, rule: MeasurePolicy, chart: Chart, judged: Judgement) -> DriftResult:
-    low, high = judged.interval
-    return DriftResult(
-        measure=name,
-        slice=measures.split(name)[1],
-        baseline=judged.baseline,
-        current=judged.current,
-        effect=judged.effect,
-        interval=Interval(low=low, high=high),
-        tolerance=rule.tolerance,
-        tolerance_kind=rule.kind,
-        direction=rule.direction,
-        evidence=judged.evidence,
-        baseline_days=judged.days,
-        state=judged.state,
-        words=_words(name, rule, chart.threshold, judged),
+def _known(row: int, chart: Chart, found: _Judged) -> DriftResult:
+    level, effect, half = (float(x[row]) for x in (found.level, found.effect, found.half))
+    mix = float(found.mix[row])
+    result = DriftResult(
+        measure=chart.name,
+        slice=measures.split(chart.name)[1],
+        baseline=_digits(chart.raw(level)),
+        current=chart.today.value if chart.today else None,
+        effect=_digits(chart.change(effect)),
+        interval=Interval(
+            low=_digits(chart.change(effect - half)), high=_digits(chart.change(effect + half))
+        ),
+        tolerance=chart.rule.tolerance,
+        tolerance_kind=chart.rule.kind,
+        direction=chart.rule.direction,
+        evidence=_digits(float(found.evidence[row])),
+        baseline_days=int(found.known[row]),
+        state=_state(row, chart, found),
+        words="",
+        sds=_digits(effect / float(found.sd[row])),
+        recent_effect=_digits(chart.change(float(found.recent[row]))),
+        recent_days=int(found.days[row]),
+        mix_effect=None if math.isnan(mix) else _digits(chart.change(mix)),
+        needed=_digits(float(found.needed[row])),
     )
+    note = "" if found.at_home[row] else "; too few days of this weekday class to judge by"
+    return result.model_copy(update={"words": words_of(result) + note})
 
 
-def _words(name: str, rule: MeasurePolicy, threshold: float, judged: Judgement) -> str:
-    relative = rule.kind == "relative"
-    change = f"{judged.effect:+.1%}" if relative else f"{judged.effect:+.4g}"
-    low, high = judged.allowed
-    text = (
-        f"{name} {judged.current:.4g} against {judged.baseline:.4g} "
-        f"(median of {judged.days} days): {change}, allowed {low:.4g} to {high:.4g}; "
-        f"evidence {judged.evidence:.1f}, needed {threshold:.1f}"
-    )
-    return f"{text}; {judged.note}" if judged.note else text
+def _state(row: int, chart: Chart, found: _Judged) -> DriftState:
+    recent, today = chart.sign * float(found.recent[row]), chart.sign * float(found.effect[row])
+    proven = bool(found.evidence[row] >= found.needed[row])
+    far = abs(recent) > chart.tolerance
+    lasts = (today if recent > 0.0 else -today) >= abs(recent) - float(found.room[row])
+    harmful = recent > 0.0 or chart.role == "context"
+    if proven and far and lasts and found.at_home[row]:
+        return "drifted" if harmful else "improved"
+    beyond = today > chart.tolerance or (chart.role == "context" and -today > chart.tolerance)
+    return "watch" if beyond or (proven and harmful and lasts) else "stable"
+
+
+def _digits(value: float) -> float:
+    """The value to nine digits."""
+    return float(f"{value:.{DIGITS}g}")

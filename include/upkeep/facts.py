@@ -7,7 +7,9 @@ from datetime import date, timedelta
 from typing import Literal
 
 from upkeep import measures, promotion
+from upkeep.facts_context import context
 from upkeep.late import first, newest
+from upkeep.past_jobs import completed, standing
 from upkeep.records import (
     DailyMetrics,
     DayFacts,
@@ -39,7 +41,7 @@ def measures_of(
     people: People | None = None,
 ) -> DayMeasures:
     """Flatten one day's records into named numbers; what was not collected stays ``None``."""
-    values = [*_traffic(metrics), *_quality(quality), *_people(people)]
+    values = [*_traffic(metrics), *context(metrics), *_quality(quality), *_people(people)]
     return DayMeasures(
         day=metrics.day, trusted=trusted, champion_version=version, measures=tuple(values)
     )
@@ -113,7 +115,8 @@ def gather(store: Store, opened: DayOpen, history_days: int) -> DayFacts:
 
     """
     model, day = opened.model, opened.day
-    champion = champion_on(store, model, day)
+    entries = _entries_before(store, model, day)
+    champion = entries[-1] if entries else None
     version = champion.version if champion else None
     known = first(store, model, day)
     if known is None:
@@ -131,8 +134,10 @@ def gather(store: Store, opened: DayOpen, history_days: int) -> DayFacts:
         validation=known[1],
         current=current,
         history=History.of([d for d in history if d is not None]),
-        past_decisions=tuple(p for p in past if p is not None),
+        past_decisions=tuple(completed(store, model, entries, (p for p in past if p is not None))),
         people=get_record(store, record_key(model, day, "people"), People),
+        champion_event=standing(entries).event,
+        earlier_version=standing(entries).earlier_version,
     )
 
 
@@ -141,8 +146,12 @@ def champion_on(store: Store, model: str, day: date) -> LedgerEntry | None:
 
     A function of the ledger and the day, so that a backfill decides as the day itself did.
     """
-    earlier = [e for e in promotion.ledger(store, model) if e.day is None or e.day < day]
+    earlier = _entries_before(store, model, day)
     return earlier[-1] if earlier else None
+
+
+def _entries_before(store: Store, model: str, day: date) -> list[LedgerEntry]:
+    return [e for e in promotion.ledger(store, model) if e.day is None or e.day < day]
 
 
 def day_measures(store: Store, model: str, day: date) -> DayMeasures | None:

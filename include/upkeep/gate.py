@@ -73,7 +73,7 @@ def _rows(wanted: _Wanted) -> Iterator[GateRow]:
             partial(gate_quality.better, benchmark, policy, wanted.target_slices),
         )
     else:
-        yield guarded("faster or smaller", partial(gate_cost.cheaper, benchmark, policy))
+        yield guarded(gate_cost.FASTER, partial(gate_cost.cheaper, benchmark, policy))
     for quantity, tolerance in gate_cost.watched(wanted.tolerances, wanted.candidate.kind).items():
         make = partial(gate_cost.not_slower, benchmark, policy, quantity, tolerance)
         yield guarded(f"{quantity} tolerable", make, tolerance.tolerance)

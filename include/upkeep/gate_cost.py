@@ -16,6 +16,7 @@ from upkeep.gate_row import row
 from upkeep.records import Benchmark, GateRow, PairedTimes
 from upkeep.spec import GatePolicy, MeasurePolicy
 
+FASTER = "faster or smaller"  # the check whose effect is champion's / candidate's time
 SMALLER = 1.5  # champion size / candidate size that is worth a promotion without speed
 LATENCY, FIRST_TOKEN = "latency_ms", "ttft_ms"
 # The measure of production whose tolerance holds for a quantity of the benchmark.
@@ -24,7 +25,7 @@ TOLERATED = {LATENCY: "latency_p95_ms", FIRST_TOKEN: "ttft_p95_ms"}
 
 def cheaper(benchmark: Benchmark, policy: GatePolicy) -> GateRow:
     """A compression must be faster, or much smaller and not slower."""
-    name, least = "faster or smaller", policy.min_speedup
+    name, least = FASTER, policy.min_speedup
     times = _times(benchmark.times, LATENCY)
     ratio = stats.median_ratio_interval(times.champion_ms, times.candidate_ms, policy.confidence)
     smaller = benchmark.champion_size_bytes / benchmark.candidate_size_bytes

@@ -1,18 +1,14 @@
-"""What the command line lists: decisions, the ledger, a replay. Plain rows, ready for JSON."""
+"""What the command line lists: decisions and the ledger. Plain rows, ready for JSON."""
 
 from __future__ import annotations
 
 import os
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from upkeep import promotion, replay
-from upkeep.config import load_policy
-from upkeep.cycle import methods_of
 from upkeep.errors import ParamError, StoreError
-from upkeep.records import DayOpen, Decision
-from upkeep.spec import ModelSpec, Policy, spec_of
+from upkeep.records import Decision
 from upkeep.store import Store, get_record, open_store, record_key
 from upkeep.tracking import run_place
 
@@ -28,7 +24,7 @@ def store_from_env() -> Store:
 def models_of(store: Store) -> list[str]:
     """The models that have anything in the store."""
     names = {key.split("/", 1)[0] for key in store.list("")}
-    return sorted(names - {"leases", "models"})
+    return sorted(names - {"fleet", "leases", "models"})
 
 
 def decision_rows(model: str | None) -> list[dict[str, Any]]:
@@ -38,7 +34,7 @@ def decision_rows(model: str | None) -> list[dict[str, Any]]:
     return [
         _decision_row(store, name, day)
         for name in names
-        for day in replay.decided_days(store, name)
+        for day in replay.decided_days(store.list(f"{name}/"))
     ]
 
 
@@ -77,31 +73,4 @@ def ledger_rows(model: str | None) -> list[dict[str, Any]]:
         }
         for name in names
         for entry in promotion.ledger(store, name)
-    ]
-
-
-def replay_rows(model: str, policy_file: Path | None) -> list[dict[str, Any]]:
-    """One row a stored day: what was decided, what is decided now, whether byte for byte."""
-    store = store_from_env()
-    other = load_policy(policy_file) if policy_file else None
-
-    def spec_on(day: date) -> ModelSpec:
-        opened = get_record(store, record_key(model, day, "open"), DayOpen)
-        if opened is None:
-            raise StoreError(f"{model} {day}: the day's snapshot is not in the store")
-        return spec_of(opened)
-
-    def policy_of(day: date) -> Policy:
-        return other or spec_on(day).policy
-
-    return [
-        {
-            "day": again.day.isoformat(),
-            "model": model,
-            "stored": again.stored_action,
-            "replayed": again.replayed_action,
-            "identical": again.identical,
-            "reasons": list(again.reasons),
-        }
-        for again in replay.replay(store, model, policy_of, lambda day: methods_of(spec_on(day)))
     ]

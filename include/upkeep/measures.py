@@ -39,19 +39,31 @@ HUMAN = "human"
 LIBRARIES = ("version", "rouge-score", "torchmetrics", "transformers")
 INCIDENTAL = frozenset({"precision", *LIBRARIES, "bs", "seed", "interval"})
 
-Family = Literal["quality", "people", "latency", "traffic", "cost", "price", "errors"]
+Family = Literal["quality", "people", "latency", "traffic", "cost", "price", "errors", "resources"]
 
 SHARE = "share"
 OPERATIONAL: dict[str, Family] = {
     "requests": "traffic",
     "prompt_chars_mean": "traffic",
+    "tokens_in_mean": "traffic",
+    "tokens_out_mean": "traffic",
     SHARE: "traffic",
     "latency_p95_ms": "latency",
     "ttft_p95_ms": "latency",
     "tokens_out_per_s": "latency",
+    "ms_per_token_out": "latency",
     "cost_usd_per_1k": "cost",
     "price_usd_per_hour": "price",
     "error_rate": "errors",
+    "generation_error_rate": "errors",
+    "api_error_rate": "errors",
+    "gpu_share": "resources",
+    "cpu_share": "resources",
+    "gpu_memory_share_high": "resources",
+    "host_memory_share_high": "resources",
+    "network_bytes_per_s": "resources",
+    "gpu_memory_growth_per_1k": "resources",
+    "host_memory_growth_per_1k": "resources",
 }
 
 

@@ -19,6 +19,18 @@ LABELS = {
     "cost_usd_per_1k": "Cost per 1,000, USD",
     "price_usd_per_hour": "Machine, USD per hour",
     "prompt_chars_mean": "Prompt length, characters",
+    "tokens_in_mean": "Tokens in per request",
+    "tokens_out_mean": "Tokens out per request",
+    "ms_per_token_out": "Milliseconds per token out",
+    "generation_error_rate": "Generation errors",
+    "api_error_rate": "API errors",
+    "gpu_share": "GPU in use",
+    "cpu_share": "CPU in use",
+    "gpu_memory_share_high": "GPU memory, highest",
+    "host_memory_share_high": "Host memory, highest",
+    "network_bytes_per_s": "Network, bytes per second",
+    "gpu_memory_growth_per_1k": "GPU memory growth per 1,000 requests",
+    "host_memory_growth_per_1k": "Host memory growth per 1,000 requests",
     "perplexity": "Perplexity",
     "bits_per_byte": "Bits per byte",
     "bleu": "BLEU",
@@ -41,7 +53,11 @@ LABELS = {
     "text_vendi": "Different texts (Vendi)",
     "share": "Share of requests",
 }
-SHARES = ("error_rate", "share")
+SHARES = (
+    *("error_rate", "generation_error_rate", "api_error_rate", "share"),
+    *("gpu_share", "cpu_share", "gpu_memory_share_high", "host_memory_share_high"),
+    *("gpu_memory_growth_per_1k", "host_memory_growth_per_1k"),
+)
 
 
 def label(measure: str) -> str:

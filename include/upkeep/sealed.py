@@ -4,14 +4,16 @@
 
     {"record": {...}, "schema": "Decision/1", "sha256": "<hash of the record's canonical bytes>"}
 
-The whole envelope is canonical JSON, and only its exact canonical bytes are read back: whatever
-single byte is changed on the way, :func:`unseal` says so.
+Records are written as canonical JSON, so an envelope has one form, byte for byte: its head, the
+record's bytes, its tail. The hash is taken over exactly those bytes of the record as they lie
+there: whatever single byte is changed on the way, :func:`unseal` says so, and nothing is parsed
+twice.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any, TypeVar
+import re
+from typing import NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,6 +21,16 @@ from upkeep.errors import CorruptRecord, shown
 from upkeep.records import Record, canonical_json, sha256_hex
 
 R = TypeVar("R", bound=Record)
+
+_HEAD, _SCHEMA = b'{"record":', b',"schema":"'
+_TAIL = re.compile(rb',"schema":"([A-Za-z0-9_]+/[0-9]+)","sha256":"([0-9a-f]{64})"\}')
+
+
+class Sealed(NamedTuple):
+    """A record's canonical bytes as they lie in the store, and their verified hash."""
+
+    body: bytes
+    sha256: str
 
 
 def schema_of(cls: type[Record]) -> str:
@@ -43,9 +55,21 @@ def unseal(key: str, data: bytes, cls: type[R]) -> R:
     The hash is taken over the stored JSON, not over the parsed record: a later version of the
     class with one more optional field still reads what an earlier one wrote.
     """
-    body = _checked_body(key, data, schema_of(cls))
+    return parsed(key, sealed(key, data, schema_of(cls)).body, cls)
+
+
+def sealed(key: str, data: bytes, schema: str) -> Sealed:
+    """The record's bytes, not parsed; CorruptRecord if they are not of the form ``schema``."""
+    found, body = _opened(key, data)
+    if found[1].decode() != schema:
+        raise CorruptRecord(f"{key}: holds {shown(found[1].decode())}, expected {schema!r}")
+    return Sealed(body, found[2].decode())
+
+
+def parsed(key: str, body: bytes, cls: type[R]) -> R:
+    """The record in its canonical bytes; CorruptRecord naming ``key`` and the first field."""
     try:
-        return cls.parse(canonical_json(body))
+        return cls.parse(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -53,28 +77,20 @@ def unseal(key: str, data: bytes, cls: type[R]) -> R:
 
 
 def sealed_digest(key: str, data: bytes) -> str:
-    """The SHA-256 that an envelope states for its record; what chains of records link by."""
-    return str(_envelope(key, data)["sha256"])
+    """The verified SHA-256 of the record in an envelope; what chains of records link by."""
+    return _opened(key, data)[0][2].decode()
 
 
-def _checked_body(key: str, data: bytes, schema: str) -> Any:
-    envelope = _envelope(key, data)
-    if envelope["schema"] != schema:
-        raise CorruptRecord(f"{key}: holds {shown(envelope['schema'])}, expected {schema!r}")
-    actual = sha256_hex(canonical_json(envelope["record"]))
-    if envelope["sha256"] != actual:
-        raise CorruptRecord(f"{key}: says SHA-256 {shown(envelope['sha256'])}, its is {actual}")
-    return envelope["record"]
-
-
-def _envelope(key: str, data: bytes) -> dict[str, Any]:
-    try:
-        envelope = json.loads(data)
-        whole = canonical_json(envelope) == data
-    except (ValueError, RecursionError) as error:
-        raise CorruptRecord(f"{key}: {len(data)} bytes that are not JSON: {error}") from error
-    if not whole or not isinstance(envelope, dict):
-        raise CorruptRecord(f"{key}: was changed after it was written")
-    if set(envelope) != {"schema", "sha256", "record"}:
-        raise CorruptRecord(f"{key}: not an envelope of a record: {shown(sorted(envelope))}")
-    return envelope
+def _opened(key: str, data: bytes) -> tuple[re.Match[bytes], bytes]:
+    """The tail of an envelope and the record's bytes, which have the hash that it states."""
+    end = data.rfind(_SCHEMA)
+    tail = _TAIL.fullmatch(data, end) if end > 0 else None
+    if tail is None or not data.startswith(_HEAD):
+        raise CorruptRecord(f"{key}: {len(data)} bytes that are not an envelope of a record")
+    body = data[len(_HEAD) : end]
+    actual, stated = sha256_hex(body), tail[2].decode()
+    if actual != stated:
+        raise CorruptRecord(
+            f"{key}: was changed after it was written: says SHA-256 {stated}, its is {actual}"
+        )
+    return tail, body

@@ -24,6 +24,7 @@ from upkeep.records import (
     sha256_hex,
 )
 from upkeep.spec_part import OpenShare, Part, Ratio, Url
+from upkeep.spec_payback import Payback
 from upkeep.spec_sources import Source
 
 
@@ -125,19 +126,40 @@ class BaselinePolicy(Part):
 class Rule(Part):
     """The action for a cause; the first rule that fits is taken.
 
-    ``over_objective`` asks that this objective (a measure) is exceeded too.
+    ``state`` asks that the day is in this state: ``drifted`` if any measure drifted, else
+    ``watch`` if any is watched, else ``improved`` if any improved. ``over_objective`` asks that
+    the objective of this measure is missed: over its ceiling, or under its floor.
     """
 
     cause: Cause
     action: Action
+    state: Literal["drifted", "watch", "improved"] | None = None
     over_objective: str | None = None
+
+    @property
+    def always(self) -> bool:
+        """Whether the rule fits on every day of its cause."""
+        return self.state is None and self.over_objective is None
 
 
 class Objective(Part):
-    """A ceiling for a measure: absolute (``max``) or a ratio to the baseline's median."""
+    """What a measure must keep: a ceiling, a floor, absolute or as a ratio to the baseline.
+
+    ``max`` and ``min`` are in the measure's unit; a ratio is to the baseline's median.
+    """
 
     max: Annotated[float, Field(gt=0.0)] | None = None
+    min: Annotated[float, Field(gt=0.0)] | None = None
     max_ratio_to_baseline: Annotated[float, Field(gt=1.0, le=1000.0)] | None = None
+    min_ratio_to_baseline: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+
+
+class Cooldowns(Part):
+    """Days without a second one of a kind, where it is not ``cooldown_days``."""
+
+    compress: Annotated[int, Field(ge=0, le=365)] | None = None
+    retrain: Annotated[int, Field(ge=0, le=365)] | None = None
+    rollback: Annotated[int, Field(ge=0, le=365)] | None = None
 
 
 class Policy(Part):
@@ -150,7 +172,14 @@ class Policy(Part):
     objectives: dict[str, Objective] = Field(default_factory=dict)
     rules: tuple[Rule, ...] = Field(strict=False)
     cooldown_days: Annotated[int, Field(ge=0, le=365)] = 3
+    cooldowns: Cooldowns = Cooldowns()
     max_jobs_per_day: Annotated[int, Field(ge=0, le=100)] = 1
+    payback: Payback = Payback()
+
+    def cooldown(self, kind: Literal["compress", "retrain", "rollback"]) -> int:
+        """The days that must pass after one of a kind before the next."""
+        own: int | None = getattr(self.cooldowns, kind)
+        return self.cooldown_days if own is None else own
 
     def digest(self) -> str:
         """Hash of the policy's canonical JSON."""

@@ -7,9 +7,11 @@ names (``_ms``, ``_usd``, ``_bytes``, ``_per_s``); days are ``date`` in UTC, hal
 all use it.
 """
 
+from upkeep.records.allotments import Allotment, Allotted, Used, Wish, WishKind
 from upkeep.records.base import (
     Action,
     Cause,
+    ChampionEvent,
     Count,
     Direction,
     DriftState,
@@ -29,7 +31,9 @@ from upkeep.records.base import (
 )
 from upkeep.records.champions import Approval, GateResult, GateRow, LedgerEntry
 from upkeep.records.decisions import (
+    Bottleneck,
     CauseEvidence,
+    CostSplit,
     DayFacts,
     Decision,
     Diagnosis,
@@ -87,17 +91,23 @@ from upkeep.records.quality import (
     Unmeasured,
 )
 from upkeep.records.runs import DayOpen, Override, RunParams
+from upkeep.records.scaling import ScalingHint
 
 __all__ = [
     "HELD_OUT_TENTHS",
     "Action",
     "Agreement",
+    "Allotment",
+    "Allotted",
     "Answers",
     "Approval",
     "Benchmark",
+    "Bottleneck",
     "Candidate",
     "Cause",
     "CauseEvidence",
+    "ChampionEvent",
+    "CostSplit",
     "Count",
     "Criterion",
     "CriterionResult",
@@ -155,14 +165,18 @@ __all__ = [
     "RunParams",
     "Sample",
     "SampleScores",
+    "ScalingHint",
     "Series",
     "Sha256",
     "Share",
     "SliceScore",
     "Unmeasured",
+    "Used",
     "Utilisation",
     "ValidationResult",
     "Vote",
+    "Wish",
+    "WishKind",
     "canonical_json",
     "sha256_hex",
 ]

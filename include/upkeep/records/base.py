@@ -28,6 +28,7 @@ Cause = Literal[
 DriftState = Literal["stable", "watch", "drifted", "improved", "unknown"]
 JobKind = Literal["evaluate", "compress", "retrain", "benchmark"]
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "unknown"]
+ChampionEvent = Literal["register", "promote", "rollback"]
 Direction = Literal["lower_is_better", "higher_is_better", "neither"]
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")]

@@ -10,11 +10,13 @@ from pydantic import Field
 from upkeep.records.base import (
     Action,
     Cause,
+    ChampionEvent,
     Count,
     Direction,
     DriftState,
     Interval,
     ModelName,
+    NonNegative,
     Record,
     Sha256,
 )
@@ -22,17 +24,30 @@ from upkeep.records.history import DayMeasures, History
 from upkeep.records.people import People
 from upkeep.records.production import ValidationResult
 
+Bottleneck = Literal["gpu", "network", "memory", "queue"]
+
 
 class PastDecision(Record):
-    """What an earlier day decided and what came of it."""
+    """What an earlier day decided and what came of it.
+
+    ``outcome`` is ``none`` where no job was started, also where the fleet's budget refused it.
+    ``gpu_hours`` is what its job took, ``saving`` the share of the work that the gate measured
+    its compression to save. None: not known.
+    """
 
     day: date
     action: Action
     outcome: Literal["none", "running", "promoted", "refused", "failed"]
+    gpu_hours: NonNegative | None = None
+    saving: Annotated[float, Field(lt=1.0)] | None = None
 
 
 class DayFacts(Record):
-    """Everything that a decision may read: replay needs this record and a policy, no more."""
+    """Everything that a decision may read: replay needs this record and a policy, no more.
+
+    ``champion_event`` is how the ledger's champion came to be it, ``earlier_version`` the
+    champion that a rollback would put back. None: not known, or there is none.
+    """
 
     model: ModelName
     day: date
@@ -44,6 +59,8 @@ class DayFacts(Record):
     history: History
     past_decisions: tuple[PastDecision, ...]
     people: People | None = None
+    champion_event: ChampionEvent | None = None
+    earlier_version: str | None = None
 
 
 class DriftResult(Record):
@@ -91,10 +108,29 @@ class Drift(Record):
 
 
 class CauseEvidence(Record):
-    """One cause that was considered, its score (higher explains more) and why."""
+    """One cause that was considered, its score (0 to 1, higher explains more) and why.
+
+    ``bottleneck`` is what the machines wait for, where the cause lies in them and it can be told.
+    """
 
     cause: Cause
     score: float
+    words: str
+    bottleneck: Bottleneck | None = None
+
+
+class CostSplit(Record):
+    """The change of the day's cost against the baseline, in USD, and what made it.
+
+    ``price_usd`` + ``volume_usd`` + ``efficiency_usd`` = ``change_usd``. None: not known.
+    """
+
+    baseline_usd: float
+    current_usd: float
+    change_usd: float
+    price_usd: float | None
+    volume_usd: float | None
+    efficiency_usd: float | None
     words: str
 
 
@@ -105,6 +141,7 @@ class Diagnosis(Record):
     day: date
     cause: Cause
     ranked: tuple[CauseEvidence, ...]
+    cost: CostSplit | None = None
 
 
 class Reason(Record):
@@ -125,10 +162,19 @@ class HashedInput(Record):
 
 
 class JobRequest(Record):
-    """What a decision asks the cluster to do."""
+    """What a decision asks the cluster to do, what that costs, and what it is worth a day.
+
+    ``usd_per_day`` is what it saves or protects, ``harm_per_day`` the loss of quality that it
+    is to end, in tolerances x requests. None: not known, or not of this kind of job.
+    """
 
     kind: Literal["compress", "retrain"]
     method: str
+    gpu_hours: NonNegative = 0.0
+    usd: NonNegative = 0.0
+    usd_per_day: float | None = None
+    harm_per_day: NonNegative | None = None
+    payback_days: NonNegative | None = None
 
 
 class Decision(Record):

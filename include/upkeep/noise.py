@@ -1,0 +1,204 @@
+"""A model's ordinary day-to-day change, learnt from its own history. Pure; numpy only.
+
+Every function takes a table with a row a chart and a column a day, NaN where a day is missing.
+
+- *season*: an effect of each day of the week, where the days of the week differ by more than
+  chance (F of one-way analysis of variance), shrunk towards none (James and Stein 1961).
+- *autocorrelation*: the first lag's, with Kendall's (1954) correction of its bias, drawn towards
+  a prior; residuals are whitened with it: e = (r - rho^g r_before) / sqrt(1 - rho^2g) over a
+  gap of g days.
+- *size and tails*: the scale of Student's t by maximum likelihood (Lange, Little and Taylor
+  1989) for several degrees of freedom, weighed by their likelihood and a prior. A prior that is
+  worth four days and expects a quarter of the tolerance may make it larger, never smaller
+  (Smyth 2004), so that five quiet days do not promise silence.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from upkeep.panel import Flags, Floats
+
+MAD_TO_SD = 1.4826022185056018
+CLIP = 2.5  # robust standard deviations: what is further out tells nothing about season and rho
+SATURDAY = 5
+ALIKE = 2  # days of one class, at least, to have an effect of their own
+WEEKEND_F = 6.0  # F(1, 8) passes it by chance in 4 % of cases
+SEASON_DAYS, SEASON_F = 14, 3.0  # two weeks; F(6, 22) passes it by chance in 3 % of cases
+RHO_PRIOR, RHO_PRIOR_DAYS, RHO_MOST = 0.15, 15.0, 0.85
+TAILS = np.array([3.0, 5.0, 9.0, 20.0, 100.0])
+TAIL_PRIOR = np.array([0.08, 0.17, 0.25, 0.25, 0.25])
+TAIL_STEPS = 5
+PRIOR_DAYS = 4.0
+
+
+class Whitened(NamedTuple):
+    """Residuals without their autocorrelation, and what a shift of 1 looks like in them.
+
+    A shift of 1 that begins on a day adds ``first`` on that day and ``later`` on each day
+    after. All are 0 where a day is missing (``seen`` says which).
+    """
+
+    residuals: Floats
+    first: Floats
+    later: Floats
+    seen: Flags
+
+
+class Noise(NamedTuple):
+    """One number a chart: innovation and day-to-day sd, rho, 1/df of the tails, df of the sd."""
+
+    innovation: Floats
+    sd: Floats
+    rho: Floats
+    inverse_tail: Floats
+    df: Floats
+
+
+def median_of(table: Floats) -> Floats:
+    """Median of each row without its NaN; NaN where a row has nothing."""
+    n = np.sum(~np.isnan(table), axis=1)
+    ranked = np.sort(table, axis=1)  # NaN last
+    rows = np.arange(len(table))
+    low, high = np.maximum(n - 1, 0) // 2, n // 2
+    high = np.minimum(high, np.maximum(n - 1, 0))
+    return np.where(n > 0, (ranked[rows, low] + ranked[rows, high]) / 2.0, np.nan)
+
+
+def robust_sd(table: Floats, floor: Floats) -> Floats:
+    """The median absolute value of each row as a standard deviation, at least ``floor``."""
+    found = MAD_TO_SD * median_of(np.abs(table))
+    return np.fmax(found, floor)
+
+
+def season(residuals: Floats, weekdays: NDArray[np.int64], sd: Floats) -> Floats:
+    """The effect of each column's day of the week, from the residuals of the baseline.
+
+    First of weekends (UTC), then, of two weeks or more, of each day on top of that.
+    """
+    days = np.eye(7)[weekdays]
+    weekend = days[:, SATURDAY:].sum(axis=1)
+    found = _effects(residuals, np.stack([1.0 - weekend, weekend], axis=1), sd, WEEKEND_F)
+    if int((~np.isnan(residuals)).sum(axis=1).max(initial=0)) < SEASON_DAYS:
+        return found
+    return found + _effects(residuals - found, days, sd, SEASON_F)
+
+
+def _effects(residuals: Floats, classes: Floats, sd: Floats, least_f: float) -> Floats:
+    """The mean of each column's class, shrunk by one-way analysis of variance.
+
+    ``classes`` has a row a column of ``residuals`` and a column a class, 1 where it belongs.
+    """
+    seen = ~np.isnan(residuals)
+    usual = _usual(residuals, classes)
+    off = residuals - usual
+    bound = CLIP * np.minimum(robust_sd(off, 1e-9 * sd), sd)[:, None]
+    clipped = np.where(seen, usual + np.clip(off, -bound, bound), 0.0)
+    n, total = seen @ classes, clipped @ classes
+    means = total / np.maximum(n, 1.0)
+    days, kinds = np.maximum(n.sum(axis=1), 1.0), float(classes.shape[1])
+    apart = means - (total.sum(axis=1) / days)[:, None]
+    left = np.where(seen, clipped - means @ classes.T, 0.0)
+    within = np.sum(left**2, axis=1) / np.maximum(days - kinds, 1.0)
+    between = np.sum(n * apart**2, axis=1)
+    tiny = np.finfo(np.float64).tiny
+    few = (days < kinds + 3.0) | ((n > 0.0).sum(axis=1) < kinds) | (n.min(axis=1) < ALIKE)
+    chance = few | (between / (kinds - 1.0) / np.maximum(within, tiny) <= least_f)
+    spread = np.where(chance, 0.0, np.maximum(0.0, between - (kinds - 1.0) * within) / days)
+    shrink = n * spread[:, None] / np.maximum(n * spread[:, None] + within[:, None], tiny)
+    return np.asarray((shrink * apart) @ classes.T)
+
+
+def _usual(residuals: Floats, classes: Floats) -> Floats:
+    """The median of each column's class; 0 for a class that has no day."""
+    columns = [np.flatnonzero(kind) for kind in classes.T]
+    medians = [median_of(residuals[:, c]) if c.size else np.zeros(len(residuals)) for c in columns]
+    return np.asarray(np.nan_to_num(np.stack(medians, axis=1), nan=0.0) @ classes.T)
+
+
+def autocorrelation(residuals: Floats, sd: Floats) -> Floats:
+    """The correlation of neighbouring days, drawn towards what is usual."""
+    bound = CLIP * sd[:, None]
+    seen = ~np.isnan(residuals)
+    clipped = np.where(seen, np.clip(residuals, -bound, bound), 0.0)
+    pairs = np.sum(seen[:, 1:] & seen[:, :-1], axis=1)
+    moment = np.sum(clipped[:, 1:] * clipped[:, :-1], axis=1)
+    rho = moment / np.maximum(np.sum(clipped**2, axis=1), np.finfo(np.float64).tiny)
+    rho = rho + (1.0 + 3.0 * rho) / np.maximum(pairs, 4)
+    drawn = (pairs * rho + RHO_PRIOR_DAYS * RHO_PRIOR) / (pairs + RHO_PRIOR_DAYS)
+    return np.asarray(np.clip(drawn, 0.0, RHO_MOST))
+
+
+def whiten(residuals: Floats, ordinals: NDArray[np.int64], rho: Floats) -> Whitened:
+    """Take each day's expectation from the last observed day before it away."""
+    seen = ~np.isnan(residuals)
+    filled = np.where(seen, residuals, 0.0)
+    columns = np.arange(residuals.shape[1])
+    last = np.maximum.accumulate(np.where(seen, columns, -1), axis=1)
+    before = np.concatenate([np.full((len(last), 1), -1), last[:, :-1]], axis=1)
+    gap = ordinals[None, :] - ordinals[np.maximum(before, 0)]
+    carried = np.where(before >= 0, rho[:, None] ** gap, 0.0)
+    root = np.sqrt(1.0 - carried**2)
+    previous = np.take_along_axis(filled, np.maximum(before, 0), axis=1)
+    mask = seen.astype(np.float64)
+    return Whitened(
+        residuals=mask * (filled - carried * previous) / root,
+        first=mask / root,
+        later=mask * (1.0 - carried) / root,
+        seen=seen,
+    )
+
+
+def noise_of(whitened: Floats, rho: Floats, prior: Floats) -> Noise:
+    """Size and tails of the whitened residuals of the baseline (NaN elsewhere)."""
+    n = np.sum(~np.isnan(whitened), axis=1).astype(np.float64)
+    scales = _scales(whitened, robust_sd(whitened, prior))
+    weights = _tail_weights(whitened, scales)
+    inverse_tail = np.sum(weights / TAILS[:, None], axis=0)
+    logs = 2.0 * np.log(scales) + np.log(TAILS / (TAILS - 2.0))[:, None]
+    variance = np.exp(np.sum(weights * logs, axis=0)) * n / np.maximum(n - 1.5, 1.0)
+    drawn = (PRIOR_DAYS * prior**2 + n * variance) / (PRIOR_DAYS + n)
+    variance = np.where(variance > prior**2, variance, drawn)
+    innovation = np.sqrt(variance)
+    return Noise(
+        innovation=innovation,
+        sd=innovation / np.sqrt(1.0 - rho**2),
+        rho=rho,
+        inverse_tail=inverse_tail,
+        df=np.maximum(n - 1.0, 2.0),
+    )
+
+
+def _scales(table: Floats, start: Floats) -> Floats:
+    """Scale of Student's t for each of TAILS (rows of the result), charts in columns."""
+    seen = ~np.isnan(table)
+    squares = np.where(seen, table, 0.0) ** 2
+    n = np.maximum(seen.sum(axis=1), 1)
+    floor = (1e-3 * start) ** 2 + np.finfo(np.float64).tiny
+    found = np.broadcast_to(start**2, (TAILS.size, len(table)))
+    tails = TAILS[:, None, None]
+    for _ in range(TAIL_STEPS):
+        weighted = (tails + 1.0) / (tails + squares / found[:, :, None]) * squares
+        found = np.maximum(np.sum(weighted, axis=2) / n, floor)
+    return np.sqrt(found)
+
+
+def _tail_weights(table: Floats, scales: Floats) -> Floats:
+    """How likely each of TAILS is for each chart: likelihood x prior, adding up to 1."""
+    squares = np.nan_to_num(table, nan=0.0) ** 2
+    n = np.sum(~np.isnan(table), axis=1)
+    tails = TAILS[:, None]
+    constant = (
+        special.gammaln((tails + 1.0) / 2.0)
+        - special.gammaln(tails / 2.0)
+        - 0.5 * np.log(np.pi * tails)
+    )
+    body = np.sum(np.log1p(squares / (scales**2 * tails)[:, :, None]), axis=2)
+    log = n * (constant - np.log(scales)) - (tails + 1.0) / 2.0 * body
+    log = log + np.log(TAIL_PRIOR)[:, None]
+    weights = np.exp(log - log.max(axis=0))
+    return np.asarray(weights / weights.sum(axis=0))
