@@ -1,7 +1,7 @@
 """What a model's days usually are: which days count, the level, and quality within slices. Pure.
 
 *Days that count.* A day whose value is worse than the level so far by more than the tolerance
-and two standard deviations does not join the baseline: a bad level does not become normal
+and three standard deviations does not join the baseline: a bad level does not become normal
 because nobody acted. Better days join; a better level that lasts is a new baseline, and measures
 without a worse (``neither``) follow what comes. What nobody mended for the whole memory (half of
 it, for slices) is the new normal.
@@ -18,6 +18,7 @@ that its questions are harder.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from upkeep import measures
 from upkeep.noise import MAD_TO_SD, median_of
 from upkeep.panel import Chart, Flags, Floats, Panel
 
-JOIN_SD = 2.0
+JOIN_SD = 3.0
 FOLLOW_DAYS = 28.0
 WINDOW = 14  # days that a change may go back
 QUARTER = 4  # a window is never longer than a quarter of the days known
@@ -61,47 +62,41 @@ def joined(values: Floats, charts: Sequence[Chart], needed: int) -> Flags:
     ok = ~np.isnan(values)
     ok[:, -1] = False
     start = median_of(np.where(ok & (np.cumsum(ok, axis=1) <= needed), values, np.nan))
-    away = np.abs(values - start[:, None])
-    room = np.array([(1.0 + JOIN_SD * PRIOR_NOISE) * chart.tolerance for chart in charts])
-    for row in np.flatnonzero(np.any(ok & (away > room[:, None]), axis=1)).tolist():
-        ok[row] = _day_by_day(np.where(ok[row], values[row], np.nan), charts[row], needed)
+    tolerances = np.array([chart.tolerance for chart in charts])
+    # The median step between days: a change of level is one step of many.
+    steps = MAD_TO_SD * median_of(np.abs(np.diff(values[:, :-1], axis=1))) / math.sqrt(2.0)
+    rooms = tolerances + JOIN_SD * np.fmax(steps, PRIOR_NOISE * tolerances)
+    off = np.array([chart.sign for chart in charts])[:, None] * (values - start[:, None])
+    for row in np.flatnonzero(np.any(ok & (np.abs(off) > rooms[:, None]), axis=1)).tolist():
+        context = charts[row].role == "context"
+        ok[row] = _day_by_day(np.where(ok[row], off[row], np.nan), rooms[row], context, needed)
     return ok
 
 
-def _day_by_day(values: Floats, chart: Chart, needed: int) -> Flags:
+def _day_by_day(harm: Floats, room: float, context: bool, needed: int) -> Flags:  # noqa: FBT001
     """Does each day join what joined before? The first ``needed`` days always do.
 
-    ``needed`` days in a row beyond the tolerance on the side that is not worse begin anew: from
-    then on they are the baseline, and what was before is not.
+    ``harm`` is how much worse each day is than the start. ``needed`` days in a row further away
+    than ``room`` on the side that is not worse begin anew: from then on they are the baseline,
+    and what was before is not.
     """
-    joins = np.zeros(values.size, dtype=bool)
-    days = np.flatnonzero(~np.isnan(values)).tolist()
+    joins = np.zeros(harm.size, dtype=bool)
+    days = np.flatnonzero(~np.isnan(harm)).tolist()
     joins[days[:needed]] = True
-    level, sd, n = _level(values[days[:needed]], chart)
-    run: list[int] = []
-    for day in days[needed:]:
-        off = chart.sign * (float(values[day]) - level)
-        worse = off > chart.tolerance + JOIN_SD * sd
-        joins[day] = chart.role == "context" or not worse
-        beyond = off < -chart.tolerance or (chart.role == "context" and off > chart.tolerance)
-        same = not run or (values[run[-1]] > level) == (values[day] > level)
+    level, n, run = float(np.median(harm[days[:needed]])), needed, list[int]()
+    for day, value in zip(days[needed:], harm[days[needed:]].tolist(), strict=True):
+        off = value - level
+        joins[day] = context or off <= room
+        beyond = off < -room or (context and off > room)
+        same = not run or (harm[run[-1]] > level) == (off > 0.0)
         run = ([*run, day] if same else [day]) if beyond else []
         if len(run) >= needed:
             joins[: run[0]] = False
-            level, sd, n = _level(values[run], chart)
-            run = []
-        elif joins[day]:
+            level, n, run = float(np.median(harm[run])), needed, []
+        elif joins[day] and not beyond:
             n += 1
-            step = max(-JOIN_SD * sd, min(JOIN_SD * sd, float(values[day]) - level))
-            level += step / min(n, FOLLOW_DAYS)
+            level += off / min(n, FOLLOW_DAYS)
     return joins
-
-
-def _level(values: Floats, chart: Chart) -> tuple[float, float, int]:
-    """The median of some days, their robust sd (at least the prior), how many they are."""
-    level = float(np.median(values))
-    spread = MAD_TO_SD * float(np.median(np.abs(values - level)))
-    return level, max(spread, PRIOR_NOISE * chart.tolerance), int(values.size)
 
 
 class Levels(NamedTuple):
@@ -171,9 +166,8 @@ def _slices(panel: Panel, chart: Chart) -> list[int]:
     """The rows of a measure's slices; of several partitions the log's own, else the first."""
     kinds: dict[str, list[int]] = {}
     for row, other in enumerate(panel.charts):
-        parent, slice_ = measures.split(other.name)
-        if parent == chart.name and slice_ is not None:
-            kind = slice_.partition(":")[0] if slice_.startswith(DERIVED) else ""
+        if other.parent == chart.name and other.slice is not None:
+            kind = other.slice.partition(":")[0] if other.slice.startswith(DERIVED) else ""
             kinds.setdefault(kind, []).append(row)
     return kinds[min(kinds)] if kinds else []
 

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from upkeep import baseline, measures, noise, scan, stats
+from upkeep import baseline, noise, scan, stats
 from upkeep.drift_words import words_of
 from upkeep.panel import Chart, Flags, Floats, Panel, Role, panel_of
 from upkeep.records import DayFacts, Drift, DriftResult, DriftState, Interval, Vote
@@ -124,7 +124,7 @@ def _judge(panel: Panel, policy: Policy) -> _Judged:
 def _extra_error(panel: Panel, old: Flags) -> Floats:
     """How much less sure each value is than usual: a day of few rows is a worse witness."""
     usual = noise.median_of(np.where(old, panel.errors, np.nan))[:, None]
-    return np.sqrt(np.fmax(panel.errors**2 - np.nan_to_num(usual, nan=0.0) ** 2, 0.0))
+    return np.sqrt(np.fmax(panel.errors**2 - np.fmax(usual, 0.0) ** 2, 0.0))
 
 
 def _window(panel: Panel, held: baseline.Levels) -> int:
@@ -150,7 +150,7 @@ def _at_home(panel: Panel, old: Flags) -> Flags:
 
 def _strongest(found: scan.Scan) -> tuple[Floats, Floats, Floats]:
     """Evidence, change and days of the likeliest beginning of each chart."""
-    size = np.nan_to_num(np.abs(found.score), nan=-1.0)
+    size = np.fmax(np.abs(found.score), -1.0)
     best, charts = np.argmax(size, axis=0), np.arange(size.shape[1])
     known = size[best, charts] >= 0.0
     evidence = np.where(known, size[best, charts], np.nan)
@@ -187,7 +187,7 @@ def _result(row: int, chart: Chart, facts: DayFacts, policy: Policy, found: _Jud
             chart, int(found.known[row]), _learning(chart, found.known[row], policy.baseline)
         )
     result = _known(row, chart, found)
-    vote = facts.people.vote(measures.split(chart.name)[0]) if facts.people else None
+    vote = facts.people.vote(chart.parent) if facts.people else None
     return result if vote is None or vote.counts else _without_vote(result, vote)
 
 
@@ -205,7 +205,7 @@ def _without_vote(found: DriftResult, vote: Vote) -> DriftResult:
 
 def _learning(chart: Chart, known: float, rule: BaselinePolicy) -> str:
     days = f"{known:.0f} of {rule.min_days} days"
-    if measures.split(chart.name)[1] is not None:
+    if chart.slice is not None:
         return f"new slice, baseline is being learnt: {days}"
     return f"baseline is being learnt: {days}"
 
@@ -213,7 +213,7 @@ def _learning(chart: Chart, known: float, rule: BaselinePolicy) -> str:
 def _unknown(chart: Chart, known: int, why: str) -> DriftResult:
     return DriftResult(
         measure=chart.name,
-        slice=measures.split(chart.name)[1],
+        slice=chart.slice,
         baseline=None,
         current=chart.today.value if chart.today else None,
         effect=None,
@@ -233,7 +233,7 @@ def _known(row: int, chart: Chart, found: _Judged) -> DriftResult:
     mix = float(found.mix[row])
     result = DriftResult(
         measure=chart.name,
-        slice=measures.split(chart.name)[1],
+        slice=chart.slice,
         baseline=_digits(chart.raw(level)),
         current=chart.today.value if chart.today else None,
         effect=_digits(chart.change(effect)),

@@ -61,6 +61,8 @@ class Noise(NamedTuple):
 
 def median_of(table: Floats) -> Floats:
     """Median of each row without its NaN; NaN where a row has nothing."""
+    if table.shape[1] == 0:
+        return np.full(len(table), np.nan)
     n = np.sum(~np.isnan(table), axis=1)
     ranked = np.sort(table, axis=1)  # NaN last
     rows = np.arange(len(table))
@@ -116,8 +118,8 @@ def _effects(residuals: Floats, classes: Floats, sd: Floats, least_f: float) -> 
 def _usual(residuals: Floats, classes: Floats) -> Floats:
     """The median of each column's class; 0 for a class that has no day."""
     columns = [np.flatnonzero(kind) for kind in classes.T]
-    medians = [median_of(residuals[:, c]) if c.size else np.zeros(len(residuals)) for c in columns]
-    return np.asarray(np.nan_to_num(np.stack(medians, axis=1), nan=0.0) @ classes.T)
+    found = np.stack([median_of(residuals[:, c]) for c in columns], axis=1)
+    return np.asarray(np.where(np.isnan(found), 0.0, found) @ classes.T)
 
 
 def autocorrelation(residuals: Floats, sd: Floats) -> Floats:
@@ -189,7 +191,7 @@ def _scales(table: Floats, start: Floats) -> Floats:
 
 def _tail_weights(table: Floats, scales: Floats) -> Floats:
     """How likely each of TAILS is for each chart: likelihood x prior, adding up to 1."""
-    squares = np.nan_to_num(table, nan=0.0) ** 2
+    squares = np.where(np.isnan(table), 0.0, table) ** 2
     n = np.sum(~np.isnan(table), axis=1)
     tails = TAILS[:, None]
     constant = (

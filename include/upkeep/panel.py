@@ -27,33 +27,40 @@ SHARE_POLICY = MeasurePolicy(direction="neither", tolerance=0.2, kind="absolute"
 
 
 class Chart(NamedTuple):
-    """One row: a measure and how it is judged. ``today`` is its value of the day, if any."""
+    """One row: a measure and how it is judged. ``today`` is its value of the day, if any.
+
+    ``role`` says whether it may page by itself, as a slice of such a one, or is context;
+    ``sign`` is +1 where more is worse or there is no worse, -1 where less is worse;
+    ``tolerance`` stands on the chart's scale, in logarithms where ``relative``.
+    """
 
     name: str
+    parent: str
+    slice: str | None
     rule: MeasurePolicy
     today: MeasureValue | None
+    role: Role
+    relative: bool
+    sign: float
+    tolerance: float
 
-    @property
-    def role(self) -> Role:
-        """Whether it may page by itself, as a slice of such a one, or is context."""
-        if self.rule.direction == "neither":
-            return "context"
-        return "page" if measures.split(self.name)[1] is None else "slice"
-
-    @property
-    def relative(self) -> bool:
-        """Whether its tolerance is a share of the baseline."""
-        return self.rule.kind == "relative"
-
-    @property
-    def sign(self) -> float:
-        """+1 where more is worse or where there is no worse, -1 where less is worse."""
-        return -1.0 if self.rule.direction == "higher_is_better" else 1.0
-
-    @property
-    def tolerance(self) -> float:
-        """The tolerance on the chart's scale."""
-        return math.log1p(self.rule.tolerance) if self.relative else self.rule.tolerance
+    @classmethod
+    def of(cls, name: str, rule: MeasurePolicy, today: MeasureValue | None) -> Chart:
+        """The chart of a measure under a rule."""
+        parent, slice_ = measures.split(name)
+        own: Role = "page" if slice_ is None else "slice"
+        relative = rule.kind == "relative"
+        return cls(
+            name=name,
+            parent=parent,
+            slice=slice_,
+            rule=rule,
+            today=today,
+            role="context" if rule.direction == "neither" else own,
+            relative=relative,
+            sign=-1.0 if rule.direction == "higher_is_better" else 1.0,
+            tolerance=math.log1p(rule.tolerance) if relative else rule.tolerance,
+        )
 
     def scaled(self, value: float) -> float:
         """A value on the chart's scale; NaN where it has no place there."""
@@ -104,7 +111,7 @@ def panel_of(facts: DayFacts, policy: Policy) -> Panel:
         series = _series(facts, chart)
         if series is not None:
             _fill(values[row], errors[row], counts[row], chart, series, places)
-        if measures.split(chart.name)[0] == measures.SHARE:
+        if chart.parent == measures.SHARE:
             values[row, :-1] = np.where(np.isnan(values[row, :-1]) & shared, 0.0, values[row, :-1])
         if chart.today is not None and chart.today.value is not None:
             values[row, -1] = _today(chart, chart.today.value, values[row, :-1])
@@ -123,17 +130,17 @@ def panel_of(facts: DayFacts, policy: Policy) -> Panel:
 def _charts(facts: DayFacts, policy: Policy) -> Iterator[Chart]:
     today = {m.name: m for m in facts.current.measures if m.value is not None}
     seen = {*today, *facts.history.names()}
-    yield from (Chart(n, rule, today.get(n)) for n, rule in policy.measures.items() if n in seen)
+    yield from (Chart.of(n, rule, today.get(n)) for n, rule in policy.measures.items() if n in seen)
     for name in sorted(today):
         parent, slice_ = measures.split(name)
         if slice_ is not None and parent in policy.measures and parent != measures.SHARE:
-            yield Chart(name, policy.measures[parent], today[name])
+            yield Chart.of(name, policy.measures[parent], today[name])
     rule = policy.measures.get(measures.SHARE, SHARE_POLICY)
     shares = sorted(n for n in seen if measures.split(n)[0] == measures.SHARE and n.endswith("]"))
     has_shares = any(name in today for name in shares)
     for name in shares:
         absent = MeasureValue(name=name, value=0.0) if has_shares else None
-        yield Chart(name, rule, today.get(name, absent))
+        yield Chart.of(name, rule, today.get(name, absent))
 
 
 def _series(facts: DayFacts, chart: Chart) -> Series | None:
