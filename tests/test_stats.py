@@ -41,7 +41,6 @@ def coverage(make: Callable[[random.Random], Estimate], truth: float) -> float:
         (lambda bad: stats.median_interval([bad]), r"values\[0\]"),
         (lambda bad: stats.median_ratio_interval([1.0], [bad]), r"candidate\[0\]"),
         (lambda bad: stats.robust_location_scale([bad]), r"values\[0\]"),
-        (lambda bad: stats.cusum([0.0, bad]), r"scores\[1\]"),
         (lambda bad: stats.student_t_tail(bad, 3.0), "t, df"),
     ],
 )
@@ -70,7 +69,6 @@ def test_a_number_that_is_not_finite_is_refused_by_its_name(
         (lambda: stats.paired_ratio_interval([0.0], [800.0], [1.0]), "not finite"),
         (lambda: stats.mean_interval([1.0], confidence=1.0), "confidence is 1.0"),
         (lambda: stats.student_t_tail(1.0, 0.0), "df is 0.0"),
-        (lambda: stats.cusum_threshold(1.0), "run_length 1.0"),
         (lambda: stats.mean_interval([True]), "not a number"),
         (lambda: stats.mean_interval(["3"]), "not a number"),  # type: ignore[list-item]
     ],
@@ -120,14 +118,6 @@ def test_no_degrees_of_freedom_bound_nothing() -> None:
 def test_the_two_tails_of_student_make_one(t: float, df: float) -> None:
     """P(T > t) + P(T > -t) = 1, also for fractional degrees of freedom."""
     assert stats.student_t_tail(t, df) + stats.student_t_tail(-t, df) == pytest.approx(1.0)
-
-
-def test_a_score_from_few_days_counts_for_less() -> None:
-    """The same t says less with few degrees of freedom, the same with many, mirrored below."""
-    assert stats.normal_score(5.0, 2.0) < 2.5 < stats.normal_score(5.0, 20.0) < 5.0
-    assert stats.normal_score(3.0, 1e6) == pytest.approx(3.0, abs=1e-4)
-    assert stats.normal_score(-3.0, 7.0) == -stats.normal_score(3.0, 7.0)
-    assert math.isfinite(stats.normal_score(1e12, 50.0))
 
 
 # ---------------------------------------------------------------- intervals
@@ -253,29 +243,3 @@ def test_equal_days_have_the_noise_of_the_floor() -> None:
     """Identical values, or one value, give the floor and never zero noise by accident."""
     assert stats.robust_location_scale([7.0] * 6, floor=0.25) == (7.0, 0.25)
     assert stats.robust_location_scale([7.0], floor=0.25) == (7.0, 0.25)
-
-
-def test_smaller_days_add_up_and_quiet_days_take_away() -> None:
-    """Two days of 3 with allowance 1 sum to 4; quiet days bring the sum back to 0, not below."""
-    assert stats.cusum([3.0, 3.0, 0.0, 0.0, -9.0, 2.0]) == [2.0, 4.0, 3.0, 2.0, 0.0, 1.0]
-    assert stats.cusum([]) == []
-    assert stats.cusum([2.0], start=5.0) == [6.0]
-
-
-@pytest.mark.parametrize("run_length", [50.0, 200.0])
-def test_the_threshold_keeps_its_promise_of_false_alarms(run_length: float) -> None:
-    """Fault-free normal days alarm once in ``run_length`` days, within a third."""
-    threshold, random_ = stats.cusum_threshold(run_length), random.Random(7)
-    total, alarms, days = 0.0, 0, 60_000
-    for _ in range(days):
-        total = stats.cusum([random_.gauss(0, 1)], start=total)[0]
-        if total > threshold:
-            total, alarms = 0.0, alarms + 1
-    assert days / alarms == pytest.approx(run_length, rel=0.34)
-
-
-def test_rarer_alarms_need_more_evidence() -> None:
-    """The threshold rises with the promised run length."""
-    thresholds = [stats.cusum_threshold(days) for days in (10.0, 100.0, 1e4, 1e9)]
-    assert thresholds == sorted(thresholds)
-    assert len(set(thresholds)) == 4

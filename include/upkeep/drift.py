@@ -101,7 +101,7 @@ def _judge(panel: Panel, policy: Policy) -> _Judged:
     window = _window(panel, held)
     white = white._replace(residuals=white.residuals / larger)
     found = scan.scan(white, held.days, sizes, window)
-    evidence, recent, since = _strongest(found)
+    evidence, recent, since = _strongest(found, residuals)
     n = np.maximum(held.days.sum(axis=1), 1.0)
     today_sd = np.hypot(sizes.sd, extra[:, -1])
     quantiles = np.array([stats.student_t_quantile(CONFIDENCE, float(df)) for df in sizes.df])
@@ -148,13 +148,20 @@ def _at_home(panel: Panel, old: Flags) -> Flags:
     return np.asarray(np.array([c.name != "requests" for c in panel.charts]) | alike)
 
 
-def _strongest(found: scan.Scan) -> tuple[Floats, Floats, Floats]:
-    """Evidence, change and days of the likeliest beginning of each chart."""
-    size = np.fmax(np.abs(found.score), -1.0)
+def _strongest(found: Floats, residuals: Floats) -> tuple[Floats, Floats, Floats]:
+    """Evidence, change and days of the likeliest beginning of each chart.
+
+    The change is the median since then: what one day of it is does not move it far. Evidence
+    that points the other way than the median is none.
+    """
+    size = np.fmax(np.abs(found), -1.0)
     best, charts = np.argmax(size, axis=0), np.arange(size.shape[1])
+    ago = np.arange(residuals.shape[1] - 1, -1, -1)
+    recent = noise.median_of(np.where(ago[None, :] <= best[:, None], residuals, np.nan))
+    score = found[best, charts]
+    evidence = np.where(np.sign(score) == np.sign(recent), np.abs(score), 0.0)
     known = size[best, charts] >= 0.0
-    evidence = np.where(known, size[best, charts], np.nan)
-    return evidence, np.where(known, found.effect[best, charts], np.nan), best + 1.0
+    return np.where(known, evidence, np.nan), recent, best + 1.0
 
 
 def _thresholds(

@@ -23,7 +23,6 @@ freedom of the standard deviation; in sums of days each counts at most CLIP stan
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -38,19 +37,11 @@ LEAST_DF = 2.2
 NEVER = 38.0  # a normal score that chance does not reach: its tail is 0 in double precision
 
 
-class Scan(NamedTuple):
-    """One row a possible beginning (the last day first), one column a chart.
-
-    ``score`` is a normal score, ``effect`` the change on the chart's scale; both NaN where the
-    chart has no value on that day.
-    """
-
-    score: Floats
-    effect: Floats
-
-
-def scan(whitened: Whitened, level: Floats, noise: Noise, window: int) -> Scan:
+def scan(whitened: Whitened, level: Floats, noise: Noise, window: int) -> Floats:
     """Evidence for a change of level that began on one of the last ``window`` days.
+
+    One row a possible beginning (the last day first), one column a chart: normal scores, NaN
+    where the chart has no value on that day or its level before is not known.
 
     ``level`` is 1 on the days that say what the level was (baseline of this champion), else 0;
     days of the window itself are left out by the beginning that is looked at.
@@ -74,7 +65,7 @@ def scan(whitened: Whitened, level: Floats, noise: Noise, window: int) -> Scan:
     information = np.where(usable, bb - ba**2 / np.where(aa > 0.0, aa, 1.0), np.nan)
     effect = (be - ba * ae / np.where(aa > 0.0, aa, 1.0)) / information
     t = effect * np.sqrt(information) / sd
-    return Scan(score=_normal(t, noise, begin.size).T, effect=effect.T)
+    return np.asarray(_normal(t, noise, begin.size).T)
 
 
 def _after(table: Floats, begin: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Pure numbers: intervals, robust noise, sequential evidence. Python's own mathematics only.
+"""Pure numbers: intervals and robust noise. Python's own mathematics only.
 
 Every function refuses empty input, lengths that differ and numbers that are not finite with a
 ValueError that names the argument. Where the data cannot bound a value (one sample, too few
@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from statistics import NormalDist, median
+from statistics import median
 from typing import NamedTuple
 
 MAD_TO_SD = 1.4826  # a normal sample's standard deviation per median absolute deviation
 MAD_SMALL_N = (1.196, 1.495, 1.363, 1.206, 1.200, 1.140, 1.129, 1.107)  # n = 2 .. 9
 MAX_EXPONENT = 700.0  # math.exp overflows a double just above 709
-SIEGMUND_OVERSHOOT = 1.166
-_NORMAL = NormalDist()
 
 
 class Estimate(NamedTuple):
@@ -147,17 +145,6 @@ def student_t_quantile(confidence: float, df: float) -> float:
     while student_t_tail(high, df) > tail:
         high *= 2.0
     return _bisect(0.0, high, lambda t: student_t_tail(t, df) <= tail)
-
-
-def normal_score(t: float, df: float) -> float:
-    """The standard normal number with the same tail probability as Student's ``t``.
-
-    What makes a chart with an estimated mean and noise comparable with one whose noise is
-    known (Quesenberry 1991, "SPC Q charts for start-up processes and short or long runs",
-    Journal of Quality Technology 23).
-    """
-    tail = max(student_t_tail(abs(t), df), 1e-300)
-    return math.copysign(max(0.0, -_NORMAL.inv_cdf(min(tail, 0.5))), t)
 
 
 # ---------------------------------------------------------------- intervals
@@ -298,7 +285,7 @@ def median_ratio_interval(
     return result._replace(low=max(0.0, result.low))
 
 
-# ---------------------------------------------------------------- noise and evidence over days
+# ---------------------------------------------------------------- noise
 
 
 def robust_location_scale(values: Sequence[float], floor: float = 0.0) -> tuple[float, float]:
@@ -320,33 +307,3 @@ def mad_correction(n: int) -> float:
     if n < 2:  # noqa: PLR2004 - one value has no spread
         return 1.0
     return MAD_SMALL_N[n - 2] if n < 2 + len(MAD_SMALL_N) else n / (n - 0.8)
-
-
-def cusum(scores: Sequence[float], allowance: float = 1.0, start: float = 0.0) -> list[float]:
-    """One-sided cumulative sums S_t = max(0, S_(t-1) + z_t - allowance) (Page 1954).
-
-    ``scores`` are in standard deviations, harmful direction positive; an ``allowance`` of k is
-    tuned to find a shift of 2k. Empty scores give an empty list.
-    """
-    (total,) = finite("start", (start,))
-    sums = []
-    for score in finite("scores", scores, at_least=0):
-        total = max(0.0, total + score - allowance)
-        sums.append(total)
-    return sums
-
-
-def cusum_threshold(run_length: float, allowance: float = 1.0) -> float:
-    """The threshold h at which a fault-free one-sided CUSUM alarms once in ``run_length`` days.
-
-    Solves run_length = (exp(2kb) - 2kb - 1) / (2k^2) with b = h + 1.166 (Siegmund 1985,
-    Sequential Analysis, section 2.6) for standard normal scores and allowance k.
-    """
-    if not (math.isfinite(run_length) and run_length > 1.0 and allowance > 0.0):
-        raise ValueError(f"run_length {run_length!r} > 1 and allowance {allowance!r} > 0 needed")
-    twice = 2.0 * allowance
-
-    def reached(b: float) -> bool:
-        return (_exp(twice * b) - twice * b - 1.0) / (twice * allowance) >= run_length
-
-    return max(0.0, _bisect(0.0, MAX_EXPONENT / twice, reached) - SIEGMUND_OVERSHOOT)
