@@ -9,6 +9,7 @@ drift and why, what is to be done.
 | `observe` | collects the day's metrics and says whether they can be trusted |
 | `evaluate` | measures the quality of the version that served the day |
 | `decide` | compares with the baseline, finds the cause, decides; the decision is its map index |
+| `allot` | shares the day's budget for jobs out among all models, and says who gets none and why |
 | `act` | starts the run of `compress`, `retrain` or `rollback` that follows, or adopts it |
 | `report` | projects the day to MLflow; the button **MLflow run** leads there |
 
@@ -19,7 +20,11 @@ no job. On SQLite Airflow may answer that its database is locked and take it bac
 **Again.** A second run of the same day adopts what is recorded: no new decision, no second job.
 While somebody else works on the day, it ends skipped, "attached to" the one who does.
 
-**One bad model** fails alone: its map index is red, the others are done.
+**One bad model** fails alone: its map index is red, the others are done. `allot` waits for all.
+
+**The budget** (`fleet/budget.yaml`) is the fleet's for a UTC day. Where it is short, what
+protects or saves most a day goes first, rollbacks in any case; what a person ordered goes around
+it, and is counted. A wish that is refused starts nothing that day; the note says why.
 
 **The decision** stands in the map index of `decide` and in the run's note.
 """
@@ -30,7 +35,7 @@ from typing import Any
 
 from airflow.sdk import DAG, task, task_group
 
-from upkeep_airflow import daily
+from upkeep_airflow import acting, daily
 from upkeep_airflow.forms import form
 from upkeep_airflow.patience import PATIENT
 
@@ -56,13 +61,18 @@ with DAG(
     observe = task(**NAMED)(daily.observe)
     evaluate = task(**NAMED | {"execution_timeout": timedelta(hours=12)})(daily.evaluate)
     decide = task(**NAMED)(daily.decide)
-    act = task(trigger_rule="all_done", **NAMED)(daily.act)
+    allot = task(trigger_rule="all_done")(acting.allot)
+    act = task(trigger_rule="all_done", **NAMED)(acting.act)
     report = task(trigger_rule="all_done", **NAMED)(daily.report)
 
     def model_day(shard: Any) -> None:
         """One model's day; a shard of models where the fleet is large."""
-        decided = decide(shard=shard)
-        reported = report(shard=shard, decided=decided)
-        observe(shard=shard) >> evaluate(shard=shard) >> decided >> act(shard=shard) >> reported
+        observe(shard=shard) >> evaluate(shard=shard) >> decide(shard=shard)
 
-    task_group(model_day).expand(shard=open_day())
+    def model_end(shard: Any) -> None:
+        """What follows from it, once the budget of the whole fleet is shared out."""
+        report(shard=shard, acted=act(shard=shard))
+
+    opened = open_day()
+    judged = task_group(model_day).expand(shard=opened)
+    judged >> allot(shards=opened) >> task_group(model_end).expand(shard=opened)

@@ -107,7 +107,8 @@ def test_days_in_one_process_are_listed_and_replayed(
         (day_of(n).isoformat(), "keep", "1") for n in (1, 2, 3)
     ]
     assert run(monkeypatch, "replay", MODEL, "--json") == 0
-    assert [row["identical"] for row in json.loads(capsys.readouterr().out)] == [True] * 3
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["identical"] for row in answer["days"]] == [True] * 3
 
 
 def test_a_replay_under_another_policy_says_what_flips(
@@ -131,9 +132,11 @@ def test_a_replay_under_another_policy_says_what_flips(
         )
     )
     assert run(monkeypatch, "replay", MODEL, "--policy", str(other), "--json") == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert [(r["stored"], r["replayed"]) for r in rows] == [("keep", "investigate")] * 2
+    answer = json.loads(capsys.readouterr().out)
+    assert [(r["stored"], r["replayed"]) for r in answer["days"]] == [("keep", "investigate")] * 2
+    assert [m["flips"] for m in answer["models"]] == [2]
     assert places.store.list("") == before
+    assert run(monkeypatch, "replay", MODEL, "--policy", str(other), "--fail-on-flip") == 1
 
 
 def test_a_record_that_was_tampered_with_is_not_listed_as_if_it_were_whole(

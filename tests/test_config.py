@@ -13,6 +13,7 @@ from upkeep.config import DEFAULTS, Fleet, load_fleet
 from upkeep.errors import ConfigError
 from upkeep.records import Cause
 from upkeep.spec import ModelSpec
+from upkeep.spec_payback import Budget
 
 FLEET = Path(__file__).parents[1] / "include" / "fleet"
 DEFAULTS_TEXT = (FLEET / DEFAULTS).read_text()
@@ -66,6 +67,8 @@ def rules(*lines: str) -> str:
 
 
 CAUSES = [cause for cause in get_args(Cause) if cause != "price"]
+OWN = len(CAUSES)  # the index of the first rule after those of ``rules``
+OWN_LINE = 10 + OWN
 NAME = "name: tiny"
 PATH = "${LOGS}/tiny"
 COOLDOWN = "cooldown_days: 2"
@@ -76,7 +79,7 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "C1-unknown-key": (
         changed(COOLDOWN, "cooldwn_days: 2"),
         "tiny.yaml:9:policy.cooldwn_days",
-        ("'cooldwn_days': unknown key", "did you mean cooldown_days?"),
+        ("'cooldwn_days': unknown key", "did you mean cooldown_days"),
     ),
     "C1-unknown-key-in-list": (
         changed("    path:", "    slice_feld: x\n    path:"),
@@ -103,7 +106,7 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "C4-exponent": (
         changed(COOLDOWN, "pages_per_model_month: 1e0"),
         "tiny.yaml:9:26",
-        ("write 1.0e+3 or 1000.0",),
+        ("write 1.0e+0 or 1.0",),
     ),
     "C4-sexagesimal": (changed(COOLDOWN, "cooldown_days: 12:30:45"), "tiny.yaml:9:18", ("60",)),
     "C4-octal": (changed(COOLDOWN, "cooldown_days: 010"), "tiny.yaml:9:18", ("octal",)),
@@ -314,7 +317,7 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "C18-unknown-measure": (
         changed(COOLDOWN, "measures: {fid: {direction: neither, tolerance: 1.0}}"),
         "tiny.yaml:9:policy.measures.fid",
-        ("not a measure of this model", "allowed: cost_usd_per_1k"),
+        ("not a measure of this model", "cost_usd_per_1k"),
     ),
     "C18-measure-not-computed": (
         changed(COOLDOWN, "measures: {bleu: {direction: higher_is_better, tolerance: 0.1}}"),
@@ -403,12 +406,12 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "rule-unknown-cause": (
         rules("{cause: price, action: keep}", "{cause: prize, action: keep}"),
-        "tiny.yaml:22:policy.rules[12].cause",
+        f"tiny.yaml:{OWN_LINE + 1}:policy.rules[{OWN + 1}].cause",
         ("did you mean price?",),
     ),
     "rule-unknown-action": (
         rules("{cause: price, action: promote}"),
-        "tiny.yaml:21:policy.rules[11].action",
+        f"tiny.yaml:{OWN_LINE}:policy.rules[{OWN}].action",
         ("allowed: compress, hold",),
     ),
     "rule-missing-fallback": (
@@ -418,7 +421,7 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "rule-never-reached": (
         rules("{cause: price, action: keep}", "{cause: price, action: compress}"),
-        "tiny.yaml:22:policy.rules[12]",
+        f"tiny.yaml:{OWN_LINE + 1}:policy.rules[{OWN + 1}]",
         ("never reached",),
     ),
     "rule-unknown-objective": (
@@ -426,13 +429,43 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
             "{cause: price, action: compress, over_objective: cost_usd}",
             "{cause: price, action: keep}",
         ),
-        "tiny.yaml:21:policy.rules[11].over_objective",
+        f"tiny.yaml:{OWN_LINE}:policy.rules[{OWN}].over_objective",
         ("not one of policy.objectives", "did you mean cost_usd_per_1k?"),
     ),
-    "objective-without-ceiling": (
+    "objective-without-limit": (
         changed(COOLDOWN, "objectives: {requests: {}}"),
         "tiny.yaml:9:policy.objectives.requests",
-        ("no ceiling",),
+        ("no limit", "min_ratio_to_baseline"),
+    ),
+    "objective-that-nothing-meets": (
+        changed(COOLDOWN, "objectives: {requests: {min: 10.0, max: 5.0}}"),
+        "tiny.yaml:9:policy.objectives.requests",
+        ("min is not under max (5)",),
+    ),
+    "rule-unknown-state": (
+        rules("{cause: price, state: worse, action: keep}"),
+        f"tiny.yaml:{OWN_LINE}:policy.rules[{OWN}].state",
+        ("allowed: drifted, improved, watch",),
+    ),
+    "rule-with-a-state-is-no-fallback": (
+        rules("{cause: price, state: drifted, action: compress}"),
+        "tiny.yaml:9:policy.rules",
+        ("'price': has no rule that always fits",),
+    ),
+    "cooldown-of-an-unknown-kind": (
+        changed(COOLDOWN, "cooldowns: {rolback: 3}"),
+        "tiny.yaml:9:policy.cooldowns.rolback",
+        ("did you mean rollback?",),
+    ),
+    "payback-that-cannot-be-known": (
+        changed(COOLDOWN, "payback: {retrain: {max_payback_days: 30.0}}"),
+        "tiny.yaml:9:policy.payback.retrain.max_payback_days",
+        ("what a degraded request costs is not stated", "usd_per_degraded_request"),
+    ),
+    "saving-in-per-cent": (
+        changed(COOLDOWN, "payback: {compress: {saving: 30.0}}"),
+        "tiny.yaml:9:policy.payback.compress.saving",
+        ("must be > 0 and < 1",),
     ),
     "prices-not-in-order": (
         changed("since: 2026-03-19", "since: 2025-03-19"),
@@ -597,6 +630,62 @@ def test_c15_a_secret_in_the_defaults_refuses_every_model(write: Write) -> None:
     fleet = load(write(defaults=DEFAULTS_TEXT + "api_key: hunter2\n", tiny=MODEL))
     assert dict(fleet.models) == {}
     assert "api_key: '(hidden)': secrets never stand" in str(fleet.errors[DEFAULTS])
+
+
+# ---------------------------------------------------------------- the fleet's budget
+
+
+def test_the_fleet_has_a_budget_of_its_own(write: Write) -> None:
+    """budget.yaml is no model; null does not limit."""
+    fleet = load(
+        write(tiny=MODEL, budget="jobs_per_day: 3\ngpu_hours_per_day: null\n"), strict=True
+    )
+    assert list(fleet.models) == ["tiny"]
+    assert fleet.budget == Budget(jobs_per_day=3)
+
+
+def test_a_fleet_without_a_budget_has_no_limits(write: Write) -> None:
+    """Nobody declared one: as before there were budgets."""
+    assert load(write(tiny=MODEL), strict=True).budget == Budget()
+
+
+def test_the_shipped_budget_is_limited() -> None:
+    """What is shipped limits jobs and GPU-hours."""
+    budget = load_fleet(FLEET, {"UPKEEP_LOGS": "/logs"}).budget
+    assert budget is not None
+    assert None not in (budget.jobs_per_day, budget.gpu_hours_per_day)
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        ("jobs_per_dy: 3", "budget.yaml:1:jobs_per_dy", "did you mean jobs_per_day"),
+        ("jobs_per_day: -1", "budget.yaml:1:jobs_per_day", "must be >= 0"),
+        ("jobs_per_day: 1.5", "budget.yaml:1:jobs_per_day", "whole number"),
+        ("gpu_hours_per_day: .nan", "budget.yaml:1:20", "not a finite number"),
+        ('gpu_hours_per_day: "6"', "budget.yaml:1:gpu_hours_per_day", "without quotes"),
+        ("- 3", "budget.yaml:1:1", "is not a mapping"),
+    ],
+)
+def test_a_budget_that_is_refused_is_no_budget_without_limits(
+    write: Write, text: str, where: str, words: str
+) -> None:
+    """It says where; the models can be worked on, and nothing can be granted."""
+    folder = write(tiny=MODEL, budget=f"{text}\n")
+    fleet = load(folder)
+    assert fleet.budget is None
+    assert list(fleet.models) == ["tiny"]
+    assert fleet.errors["budget.yaml"].where == f"fleet/{where}"
+    assert words in str(fleet.errors["budget.yaml"])
+    with pytest.raises(ConfigError, match=where.partition(":")[0]):
+        load(folder, strict=True)
+
+
+@pytest.mark.parametrize("name", ["fleet", "budget"])
+def test_no_model_is_called_as_the_fleets_own_files(write: Write, name: str) -> None:
+    """``fleet`` is a folder of the store, ``budget`` a file beside the models."""
+    fleet = load(write(tiny=changed(NAME, f"name: {name}")))
+    assert "is a reserved name" in str(fleet.errors["tiny.yaml"])
 
 
 @pytest.mark.parametrize("text", ["pad_token: x", "max_tokens: 5", "tokens_per_s: 1", "monkey: 1"])

@@ -32,7 +32,7 @@ QUIET = 6
 DAY = FIRST + timedelta(QUIET)
 STEPS = (
     *("open", "metrics", "validation", "evaluate-job", "quality"),
-    *("facts", "drift", "diagnosis", "decision", "override"),
+    *("facts", "drift", "diagnosis", "decision", "override", "allotment"),
     *("compress/job", "compress/candidate", "compress/benchmark-job", "compress/benchmark"),
     *("compress/gate", "compress/promotion"),
 )
@@ -57,7 +57,9 @@ def run_day(folder: Path, day: date, conf: dict[str, Any]) -> None:
     cycle.start(effective_params(asked, [MODEL], date(2026, 11, 1)), owner)
     cycle.evaluate(MODEL, day)
     cycle.decide(MODEL, day)
-    plan = cycle.act(MODEL, day)
+    wish = cycle.wish(MODEL, day, owner)
+    cycle.allot(day, [wish] if wish else [])
+    plan = cycle.act(MODEL, day, owner)
     if plan is not None:
         follow(cycle, plan)
 

@@ -13,13 +13,18 @@ from fakes.played_days import MODEL, day_of, play, play_until
 from fakes.request_logs import rows_of, write_day
 
 from upkeep import promotion
-from upkeep.cycle import Cycle, StartedDay
+from upkeep.cycle import Cycle, JobPlan, StartedDay
 from upkeep.day_records import read_day
+from upkeep.days import follow
 from upkeep.errors import JobFailed, ParamError, PromotionRefused
 from upkeep.facts import past_decision
 from upkeep.params import effective_params
-from upkeep.projection import job_view, outcome_of
+from upkeep.past_jobs import follow_up, rollback_key
+from upkeep.projection import day_view, job_view, outcome_of
 from upkeep.records import Approval, DayFacts, Decision, GateResult, Override
+from upkeep.report import note, present
+from upkeep.report_page import html
+from upkeep.spec_payback import Budget
 from upkeep.store import get_record, record_key
 
 
@@ -238,3 +243,71 @@ def test_a_job_that_failed_for_good_is_on_record(deployment: FakeDeployment) -> 
     [job] = read_day(deployment.store, MODEL, day).jobs
     assert outcome_of(job) == "failed"
     assert job_view(read_day(deployment.store, MODEL, day), job, "").status == "FAILED"
+
+
+def test_nothing_starts_before_the_budget_is_shared_out(deployment: FakeDeployment) -> None:
+    """A decision alone starts no job: the step says what comes first."""
+    play_until(deployment, 6)
+    day = day_of(7)
+    play(deployment, day, rows_of(day), dry_run=True)
+    conf = {"day": day.isoformat(), "models": [MODEL], "action": "compress"}
+    conf |= {"override": True, "note": "n"}
+    cycle = Cycle(deployment)
+    cycle.start(effective_params(conf, [MODEL], date(2026, 11, 1)), "cli:one")
+    with pytest.raises(ParamError, match="allot the day first"):
+        cycle.act(MODEL, day, "cli:one")
+
+
+def test_a_wish_that_the_budget_refuses_starts_nothing(deployment: FakeDeployment) -> None:
+    """Quality fell and nothing is left: no job, the refusal is told, and tomorrow sees no job."""
+    play_until(deployment, 8)
+    short = replace(deployment, fleet=replace(deployment.fleet, budget=Budget(jobs_per_day=0)))
+    deployment.engine("local").perplexity = {day_of(n): 90.0 for n in (9, 10, 11)}
+    refused = []
+    for number in (9, 10, 11):
+        day = day_of(number)
+        if play(short, day, rows_of(day)).action == "retrain":
+            refused.append(day)
+    assert refused
+    assert not [k for k in deployment.engine("local").started if k.endswith("/retrain")]
+    records = read_day(deployment.store, MODEL, refused[0])
+    [answer] = records.allotted
+    assert answer.verdict == "refused"
+    assert "0 jobs left" in answer.words
+    assert f"**retrain wished**, {answer.words}"[:40] in note(records)
+    assert "<b>retrain wished</b>, refused: " in html(records).decode()
+    assert day_view(records, present(records)).tags["upkeep.budget"].startswith("retrain refused: ")
+    assert records.digest() != replace(records, allotted=()).digest()
+    past = past_decision(deployment.store, MODEL, refused[0])
+    assert past is not None
+    assert (past.action, past.outcome) == ("retrain", "none")
+
+
+def test_facts_know_the_champion_and_what_past_jobs_measured(deployment: FakeDeployment) -> None:
+    """A compression was ordered on day 7: day 8's facts have its event, and what the gate saw."""
+    play_until(deployment, 6)
+    for number, conf in ((7, {"action": "compress", "override": True, "note": "n"}), (8, {})):
+        play(deployment, day_of(number), rows_of(day_of(number)), **conf)
+    facts = get_record(deployment.store, record_key(MODEL, day_of(8), "facts"), DayFacts)
+    assert facts is not None
+    assert (facts.champion_event, facts.earlier_version) == ("promote", "1")
+    last = facts.past_decisions[-1]
+    assert (last.action, last.outcome) == ("compress", "promoted")
+    assert last.saving == pytest.approx(0.5)  # the fake engine's candidate is twice as fast
+
+
+def test_one_rollback_a_day_whoever_makes_it(deployment: FakeDeployment) -> None:
+    """In one process, and then as Airflow's run of that name does: one entry in the ledger."""
+    play_until(deployment, 6)
+    day = day_of(7)
+    play(deployment, day, rows_of(day), action="compress", override=True, note="n")
+    cycle = Cycle(deployment)
+    run_id = follow_up(MODEL, day, "rollback")
+    follow(cycle, JobPlan(MODEL, day, "rollback", run_id))
+    cycle.rollback(MODEL, None, "decided by the policy", rollback_key(MODEL, run_id))
+    entries = promotion.ledger(deployment.store, MODEL)
+    assert [(e.event, e.version) for e in entries] == [
+        ("register", "1"), ("promote", "2"), ("rollback", "1"),
+    ]  # fmt: skip
+    past = past_decision(deployment.store, MODEL, day)
+    assert past is not None

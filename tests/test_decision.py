@@ -32,13 +32,14 @@ from upkeep.records import (
     DayMeasures,
     Decision,
     Diagnosis,
+    DriftState,
     History,
     MeasureValue,
     PastDecision,
     People,
     Vote,
 )
-from upkeep.spec import MeasurePolicy, Objective, Policy, Rule
+from upkeep.spec import Cooldowns, MeasurePolicy, Objective, Policy, Rule
 
 Outcome = Literal["none", "running", "promoted", "refused", "failed"]
 FIRST = date(2026, 3, 5)  # the story's own first day, a Thursday
@@ -273,16 +274,103 @@ def test_an_absolute_ceiling_needs_no_baseline() -> None:
     assert over.threshold == "0.021"
 
 
+@pytest.mark.parametrize(
+    ("name", "objective", "words"),
+    [
+        ("latency_p95_ms", Objective(max=50.0), "over its objective of 50 (at most 50)"),
+        ("tokens_out_per_s", Objective(min=9999.0), "under its objective of 9999 (at least 9999)"),
+        ("perplexity", Objective(max=1.5), "over its objective of 1.5"),
+        ("latency_p95_ms", Objective(min=50.0), None),
+        ("perplexity", Objective(min_ratio_to_baseline=0.5), None),
+    ],
+)
+def test_objectives_may_be_of_latency_cost_and_quality(
+    name: str, objective: Objective, words: str | None
+) -> None:
+    """A ceiling or a floor, in the measure's unit: missed, the rule fits and says the numbers."""
+    rules = (
+        Rule(cause="none", over_objective=name, action="investigate"),
+        Rule(cause="none", action="keep"),
+    )
+    made = again(healthy(), policy_of(*rules, objectives={name: objective}))
+    assert made.action == ("investigate" if words else "keep")
+    assert words is None or any(words in reason.words for reason in made.reasons)
+
+
 def test_a_rule_on_an_objective_that_is_not_declared_never_fits() -> None:
     """``over_objective`` of a measure without an objective is not over it."""
     made = again(healthy(today=DEAR), policy_of(objectives={}))
     assert made.action == "keep"
 
 
-def test_a_rule_may_roll_back() -> None:
-    """An action other than a job is taken as it is, without a job."""
-    made = again(healthy(today=HARMED), policy_of(Rule(cause="model_quality", action="rollback")))
+PROMOTED = {"champion_event": "promote", "earlier_version": "0"}
+ROLLED_BACK = PastDecision(day=FIRST, action="rollback", outcome="promoted")
+
+
+@pytest.mark.parametrize(
+    ("changes", "ago", "action", "words"),
+    [
+        (PROMOTED, None, "rollback", "version 0 stood before it: it is put back"),
+        (PROMOTED, 15, "rollback", "stood before it"),
+        (PROMOTED, 14, "investigate", "cool-down is 14 days"),
+        ({**PROMOTED, "champion_event": "register"}, None, "investigate", "registered by hand"),
+        ({**PROMOTED, "champion_event": "rollback"}, None, "investigate", "put back by a rollback"),
+        ({**PROMOTED, "champion_event": None}, None, "investigate", "not known to be promoted"),
+        ({**PROMOTED, "earlier_version": None}, None, "investigate", "no champion before 1"),
+        ({**PROMOTED, "champion_version": "9"}, None, "investigate", "Version 1 answered the day"),
+    ],
+)
+def test_a_rollback_needs_a_promotion_to_take_back(
+    changes: dict[str, Any], ago: int | None, action: str, words: str
+) -> None:
+    """What no promotion made, what does not serve, and what has no champion before: a person."""
+    judged = healthy(today=HARMED)
+    if ago is not None:
+        when = judged.facts.day - timedelta(ago)
+        changes = {**changes, "past_decisions": (ROLLED_BACK.model_copy(update={"day": when}),)}
+    rules = policy_of(Rule(cause="model_quality", action="rollback"))
+    made = again(judged, rules, **changes)
+    assert (made.action, made.job) == (action, None)
+    assert any(words in reason.words for reason in made.reasons)
+
+
+def test_the_shipped_policy_takes_a_bad_release_back() -> None:
+    """The cause ``release`` leads to a rollback where one is possible."""
+    judged = healthy()
+    ranked = (CauseEvidence(cause="release", score=1.0, words="it began with version 2"),)
+    found = Diagnosis(model=judged.facts.model, day=judged.facts.day, cause="release",
+                      ranked=ranked)  # fmt: skip
+    facts = judged.facts.model_copy(update=PROMOTED)
+    made = decide(facts, judged.drift, found, default_policy(), METHODS)
     assert (made.action, made.job) == ("rollback", None)
+
+
+@pytest.mark.parametrize("wanted", [None, "drifted", "watch", "improved"])
+@pytest.mark.parametrize(
+    ("states", "day"),
+    [
+        (("stable", "unknown"), "stable"),
+        (("improved", "stable"), "improved"),
+        (("improved", "watch"), "watch"),
+        (("watch", "improved", "drifted"), "drifted"),
+    ],
+)
+def test_a_rule_may_name_the_days_state(
+    wanted: Any, states: tuple[DriftState, ...], day: str
+) -> None:
+    """``drifted`` if any measure drifted, else ``watch``, else ``improved``; none names stable."""
+    judged = healthy()
+    results = judged.drift.results
+    found = [r.model_copy(update={"state": s}) for r, s in zip(results, states, strict=False)]
+    drift = judged.drift.model_copy(update={"results": tuple(found)})
+    rules = (
+        Rule(cause="none", state=wanted, action="investigate"),
+        Rule(cause="none", action="keep"),
+    )
+    made = decide(judged.facts, drift, judged.diagnosis, policy_of(*rules), METHODS)
+    fits = wanted in (None, day)
+    assert made.action == ("investigate" if fits else "keep")
+    assert not fits or wanted is None or f"none and {wanted} ->" in made.reasons[0].rule
 
 
 @pytest.mark.parametrize(
@@ -348,6 +436,22 @@ def test_jobs_wait_for_each_other(
     assert (made.job is not None) == (action in ("compress", "retrain"))
     if action in ("keep", "investigate", "hold"):
         assert any(char.isdigit() for char in made.reasons[0].words)
+
+
+@pytest.mark.parametrize(("own", "action"), [(1, "compress"), (2, "keep"), (None, "keep")])
+def test_a_kind_may_have_a_cooldown_of_its_own(own: int | None, action: str) -> None:
+    """A compression two days ago: its own cool-down stands over the policy's three days."""
+    judged = healthy(today=DEAR)
+    policy = policy_of(cooldowns=Cooldowns(compress=own, retrain=99))
+    days = past(judged, (2, "compress", "promoted"))
+    assert again(judged, policy, past_decisions=days).action == action
+
+
+def test_a_wish_that_the_budget_refused_is_no_job() -> None:
+    """Yesterday wished and was refused: outcome none, so neither cool-down nor try in vain."""
+    judged = healthy(today=DEAR)
+    days = past(judged, (2, "compress", "none"), (1, "compress", "none"))
+    assert again(judged, past_decisions=days).action == "compress"
 
 
 def test_a_policy_of_no_jobs_holds() -> None:

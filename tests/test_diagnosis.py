@@ -152,10 +152,15 @@ def test_a_price_that_rose_for_good_hides_no_new_harm() -> None:
 
 
 def test_scores_say_how_much_of_the_harm_a_cause_explains() -> None:
-    """Slowness and errors together: each cause's score is its share of the drifted measures."""
-    ranked = after(12, Truth(error_rate=0.2, latency=3.0)).diagnosis.ranked
-    scores = {c.cause: c.score for c in ranked}
-    assert scores == {"upstream_errors": pytest.approx(0.25), "infrastructure": pytest.approx(0.75)}
+    """Errors (4), slowness (2) and money (1): who harms users more stands first."""
+    found = diagnosed(
+        drift_result("error_rate"), drift_result("latency_p95_ms"), drift_result("cost_usd_per_1k")
+    )
+    scores = {c.cause: c.score for c in found.ranked}
+    assert scores == {
+        "upstream_errors": pytest.approx(4 / 7),
+        "infrastructure": pytest.approx(3 / 7),
+    }
 
 
 # ---------------------------------------------------------------- drifts made by hand

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from upkeep.errors import ParamError
-from upkeep.params import MAX_CONF_BYTES, RatingParams, TriggerParams, effective_params
+from upkeep.params import (
+    FOR_ALL,
+    MAX_CONF_BYTES,
+    RatingParams,
+    ReplayParams,
+    TriggerParams,
+    effective_params,
+)
 from upkeep.trigger_form import NEEDED, PARAMS_OF, DagName, param_schema
 
 TODAY = date(2026, 11, 23)
@@ -230,7 +237,9 @@ def test_a_fleet_of_none_gives_no_models() -> None:
 def test_every_dag_has_fields_and_every_field_belongs_to_a_dag() -> None:
     """The forms and the check never speak of different parameters."""
     assert set(PARAMS_OF) == set(get_args(DagName))
-    assert {n for names in PARAMS_OF.values() for n in names} == set(RatingParams.model_fields)
+    shapes = (RatingParams, ReplayParams)
+    known = {name for shape in shapes for name in shape.model_fields}
+    assert {n for names in PARAMS_OF.values() for n in names} == known
 
 
 @pytest.mark.parametrize("dag", get_args(DagName))
@@ -243,7 +252,8 @@ def test_the_form_and_the_check_agree(dag: DagName) -> None:
         enum = {"enum": field["enum"]} if field["enum"] else {}
         jsonschema.validate(field["default"], {"type": field["type"], **enum})
         if name not in ("day", "models", "how_many"):
-            assert field["default"] == TriggerParams.model_fields[name].default
+            shape = ReplayParams if dag == "replay" else TriggerParams
+            assert field["default"] == shape.model_fields[name].default
 
 
 @pytest.mark.parametrize("action", param_schema()["action"]["enum"] or [])
@@ -282,11 +292,49 @@ def test_a_form_can_be_sent_once_what_is_needed_is_filled_in(dag: DagName) -> No
 
 
 def test_the_whole_fleet_is_offered_only_where_it_is_taken() -> None:
-    """The daily cycle takes the whole fleet unasked; an order by hand names its models."""
+    """The daily cycle and a replay take it unasked; an order by hand names its models."""
     offers = {dag: "whole fleet" in param_schema(dag)["models"]["help"] for dag in PARAMS_OF}
-    assert offers == {dag: dag == "daily_cycle" for dag in PARAMS_OF}
+    assert offers == {dag: dag in FOR_ALL for dag in PARAMS_OF}
 
 
 def test_a_null_is_the_fields_default() -> None:
     """What the form sends for an empty field that may be null."""
     assert effective({"note": None, "models": None, "day": None}).models == FLEET
+
+
+def replay_of(**conf: Any) -> ReplayParams:
+    """What a replay is asked."""
+    params = effective_params(conf, FLEET, TODAY, dag="replay")
+    assert isinstance(params, ReplayParams)
+    return params
+
+
+def test_a_replay_is_of_all_models_and_days_unless_it_is_told() -> None:
+    """It decides nothing, so that nobody has to name the fleet."""
+    asked = replay_of()
+    assert (asked.models, asked.from_day, asked.to_day, asked.policy) == (FLEET, None, None, "")
+    told = replay_of(from_day="2026-01-02", to_day="2026-01-02", policy="a: 1\n\tb: 2")
+    assert (told.from_day, told.to_day) == (date(2026, 1, 2), date(2026, 1, 2))
+    assert told.policy == "a: 1\n\tb: 2"
+
+
+@pytest.mark.parametrize(
+    ("conf", "where"),
+    [
+        ({"from_day": "2026-1-2"}, "from_day"),
+        ({"to_day": "2026-02-30"}, "to_day"),
+        ({"from_day": 20260102}, "from_day"),
+        ({"from_day": "2026-01-03", "to_day": "2026-01-02"}, "to_day"),
+        ({"policy": "x" * 32_769}, "policy"),
+        ({"policy": ["a"]}, "policy"),
+        ({"policy": "a\x00"}, "policy"),
+        ({"day": "2026-01-02"}, "day"),
+        ({"action": "retrain"}, "action"),
+        ({"models": ["nobody"]}, "models"),
+    ],
+)
+def test_what_a_replay_may_not_be_asked(conf: dict[str, Any], where: str) -> None:
+    """Each is refused by the name of its parameter."""
+    with pytest.raises(ParamError) as caught:
+        replay_of(**conf)
+    assert caught.value.where == where

@@ -94,7 +94,7 @@ def test_the_note_of_a_retrained_day_says_why_with_numbers(days: dict[int, DayRe
     """Action and cause first, then what drifted by how much, what came of it, and the reasons."""
     written = note(days[13])
     assert written.startswith("### retrain: traffic mix")
-    assert "Perplexity 9.40 against 5.26 (+78.9%, tolerated 15%)" in written
+    assert "Perplexity 9.40 against 5.26 (+99.0%, tolerated 15%)" in written
     assert "**retrain (full): promoted as version 2.** All 2 checks passed." in written
     assert "- The cause is traffic_mix" in written
     assert "champion version 1" in written

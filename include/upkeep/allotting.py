@@ -105,7 +105,7 @@ def _limits(fleet: Fleet) -> Limits:
     return Limits(budget.jobs_per_day, budget.gpu_hours_per_day)
 
 
-def _next(  # noqa: PLR0913, PLR0917 - the facts of one allotment
+def _next(
     store: Store,
     fleet: Fleet,
     day: date,

@@ -12,13 +12,16 @@ import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from upkeep.errors import InputError, ParamError, UpkeepError
+
+if TYPE_CHECKING:
+    from upkeep.replay_records import FleetReplay, ModelReplay
 
 Format = Literal["safetensors", "openvino"]
 
@@ -241,18 +244,64 @@ def sync(model: Model, day: Day) -> None:
 
 
 @app.command()
-def replay(
-    model: Model,
+def replay(  # noqa: PLR0913 - the options of a command
+    models: Annotated[list[str] | None, typer.Argument(help="Models; or --all.")] = None,
     policy: Annotated[
-        Path | None, typer.Option(help="YAML of another policy; default: the recorded one.")
+        Path | None,
+        typer.Option(help="Another policy: a YAML, or a fleet's folder. Default: the recorded."),
     ] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First day, UTC.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day, UTC.")] = None,
+    jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
     *,
+    every: Annotated[bool, typer.Option("--all", help="Every model of the store.")] = False,
     as_json: AsJson = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown for a pull request.")
+    ] = False,
+    fail_on_flip: Annotated[
+        bool, typer.Option("--fail-on-flip", help="Exit 1 where a decision flips.")
+    ] = False,
 ) -> None:
-    """Recompute every stored decision: byte for byte, or under another policy."""
-    from upkeep.listing import replay_rows
+    """Recompute stored decisions: byte for byte, or by another policy. Writes nothing.
 
-    rows = replay_rows(model, policy)
-    _print(rows, as_json=as_json, hide=("reasons",))
-    if policy is None and not all(row["identical"] for row in rows):
+    Exit code 1: a day could not be replayed, or is not byte for byte what the recorded policy
+    decided.
+    """
+    from upkeep.listing import models_of, store_from_env
+    from upkeep.replay_fleet import replay_all, summary_of
+    from upkeep.replay_question import policy_from, questions
+
+    if bool(models) == every:
+        raise ParamError("models", models or [], "name models, or --all", "upkeep replay MODEL")
+    store = store_from_env()
+    bounds = (_day(first) if first else None, _day(last) if last else None)
+    asked = questions(models or (), models_of(store), policy_from(policy), *bounds)
+    with _progress(f"{len(asked)} models", len(asked)) as step:
+        replays = replay_all(store, asked, jobs, lambda done: step(done.question.model))
+    fleet = summary_of(replays)
+    _print_replay(fleet, replays, as_json=as_json, as_markdown=as_markdown)
+    if fleet.failed or (fail_on_flip and fleet.flipped):
         raise typer.Exit(1)
+
+
+def _print_replay(
+    fleet: FleetReplay, replays: list[ModelReplay], *, as_json: bool, as_markdown: bool
+) -> None:
+    from upkeep import replay_page
+    from upkeep.replay_markdown import markdown
+
+    if as_json:
+        answer = replay_page.answer(fleet, replays)
+        sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+        return
+    if as_markdown:
+        sys.stdout.write(markdown(fleet, replays))
+        return
+    told = replay_page.flip_rows(replays)
+    _print(told or replay_page.model_rows(fleet), as_json=False)
+    if fleet.estimates:
+        _print(replay_page.estimate_rows(fleet.estimates), as_json=False)
+    _say(replay_page.headline(fleet, replays))
+    for words in replay_page.problems(replays):
+        _say(f"not replayed: {words}")

@@ -1,8 +1,9 @@
 """The loader of fleet/: one YAML a model over defaults.yaml, and every error by file:line:field.
 
-``budget.yaml`` is the whole fleet's and no model's. A model's file is laid over ``defaults.yaml`` key by key; lists and values replace, ``null``
-takes a default away. ``spec`` holds the shape, ``yaml_strict`` reads the text,
-``config_fields`` words what does not fit, ``config_rules`` checks what a shape cannot say.
+``budget.yaml`` is the whole fleet's and no model's. A model's file is laid over
+``defaults.yaml`` key by key; lists and values replace, ``null`` takes a default away. ``spec``
+holds the shape, ``yaml_strict`` reads the text, ``config_fields`` words what does not fit,
+``config_rules`` checks what a shape cannot say.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from upkeep.config_rules import CHECKS, check_secrets
 from upkeep.errors import ConfigError
 from upkeep.spec import ModelSpec, Policy
 from upkeep.spec_payback import Budget
-from upkeep.yaml_strict import Node, read_yaml
+from upkeep.yaml_strict import Node, parse_yaml, read_yaml
 
 DEFAULTS, BUDGET = "defaults.yaml", "budget.yaml"
+UNLIMITED = Budget()
 SUFFIXES = (".yaml", ".yml")
 
 
@@ -39,7 +41,7 @@ class Fleet:
     models: Mapping[str, ModelSpec]
     errors: Mapping[str, ConfigError] = field(default_factory=dict)
     problems: tuple[ConfigError, ...] = ()
-    budget: Budget | None = Budget()
+    budget: Budget | None = UNLIMITED
 
 
 @dataclass
@@ -100,6 +102,21 @@ def load_policy(path: Path) -> Policy:
     if own is not root and path.name != DEFAULTS and below.exists():
         base = _mapping(path.parent, DEFAULTS).child("policy")
         own = _laid_over(base, own) if base else own
+    return _policy(own)
+
+
+def parse_policy(text: str, file: str) -> Policy:
+    """A policy from YAML text, on its own or under ``policy``; ``file`` is how messages name it.
+
+    Raises:
+        ConfigError: the text is not a policy.
+
+    """
+    root = _checked(parse_yaml(text, file))
+    return _policy(root.child("policy") or root)
+
+
+def _policy(own: Node) -> Policy:
     try:
         return Policy.model_validate(own.plain())
     except ValidationError as error:
@@ -128,7 +145,7 @@ def _defaults(folder: Path, files: list[str]) -> tuple[Node | None, ConfigError 
 
 def _budget(folder: Path, files: list[str]) -> tuple[Budget | None, ConfigError | None]:
     if BUDGET not in files:
-        return Budget(), None
+        return UNLIMITED, None
     try:
         root = _mapping(folder, BUDGET)
     except ConfigError as error:
@@ -141,7 +158,10 @@ def _budget(folder: Path, files: list[str]) -> tuple[Budget | None, ConfigError 
 
 def _mapping(folder: Path, file: str) -> Node:
     """The nodes of one file: a mapping, without secrets."""
-    root = read_yaml(folder / file, f"{folder.name}/{file}")
+    return _checked(read_yaml(folder / file, f"{folder.name}/{file}"))
+
+
+def _checked(root: Node) -> Node:
     if not isinstance(root.content, dict):
         raise ConfigError(
             str(root.mark), root.plain(), "is not a mapping at the top", "write key: value lines"

@@ -7,8 +7,9 @@
                                                        +-> run_job -> gate -> promote (candidate.py)
 
 ``allot`` is one step for the whole fleet, between the decisions and what follows from them: it
-shares out the day's budget. Every step is keyed by model and day, returns what is already recorded, and writes its record
-to the store before anything is told to MLflow. A step that is killed is simply run again.
+shares out the day's budget. Every step is keyed by model and day, returns what is already
+recorded, and writes its record to the store before anything is told to MLflow. A step that is
+killed is simply run again.
 """
 
 from __future__ import annotations

@@ -12,8 +12,10 @@ from datetime import date
 from functools import partial
 from typing import Any, Protocol
 
+from upkeep.allotment_chain import answers_of
 from upkeep.pictures import unpack
 from upkeep.records import (
+    Allotted,
     Approval,
     Benchmark,
     Candidate,
@@ -84,7 +86,8 @@ class JobRecords:
 class DayRecords:
     """The records of one day; ``None`` where a step has not happened.
 
-    ``opened`` is the day's snapshot as JSON; ``files`` are the stored bytes by file name.
+    ``opened`` is the day's snapshot as JSON; ``files`` are the stored bytes by file name;
+    ``allotted`` are the answers of the fleet's budget to what this day wished for.
     """
 
     model: str
@@ -104,6 +107,7 @@ class DayRecords:
     late: tuple[Revision, ...] = ()
     people: People | None = None
     images: tuple[bytes, ...] = ()
+    allotted: tuple[Allotted, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
@@ -117,6 +121,7 @@ class DayRecords:
         parts = [*self.files.items(), (GX_DOCUMENT, self.gx_document or b"")]
         for job in self.jobs:
             parts += [(f"{job.kind}/{name}", data) for name, data in job.files.items()]
+        parts += [(f"allotted/{a.wish.kind}", a.canonical_bytes()) for a in self.allotted]
         return sha256_hex(canonical_json(sorted((name, sha256_hex(data)) for name, data in parts)))
 
 
@@ -155,6 +160,7 @@ def read_day(store: Records, model: str, day: date, revision: int = 1) -> DayRec
         gx_document=store.get(f"{prefix}/{GX_DOCUMENT}"),
         late=tuple(unseal(name, data, Revision) for name, data in late.items()),
         people=read("people", People),
+        allotted=answers_of(store, model, day),
         images=_some_images(store.get(f"{prefix}/images.parquet"), prefix),
         files={**files, **{f"{name.split('/')[-2]}-late.json": late[name] for name in late}},
     )

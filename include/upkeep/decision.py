@@ -198,4 +198,5 @@ def _missed(day: _Day, name: str | None) -> Reason | None:
     if name is None or objective is None:
         return None
     result = day.drift.get(name)
-    return missed(name, objective, day.facts.current.value(name), result and result.baseline)
+    baseline = result.baseline if result else None
+    return missed(name, objective, day.facts.current.value(name), baseline)

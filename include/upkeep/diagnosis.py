@@ -13,7 +13,8 @@ is first only where nothing else explains a tenth as much. ``unknown`` has the p
 groups that no cause explains by half.
 
 What began on the day that another version started to serve is the release's (``release``), as
-far as it is not the traffic's or the price's; the causes that it takes it from keep half.
+far as it is not the traffic's or the price's; the causes that it takes it from keep half. Of
+errors that are the API's own it gets half.
 
 Without harm: too little history, a changed volume, or none.
 """
@@ -24,7 +25,7 @@ from collections.abc import Iterator, Sequence
 
 from upkeep.diagnosis_cost import cost_split, idle_causes, price_causes
 from upkeep.diagnosis_quality import quality_causes
-from upkeep.diagnosis_release import Release, began_with, newest_release
+from upkeep.diagnosis_release import Release, began, newest_release
 from upkeep.diagnosis_service import memory_leak, service_causes, volume_words
 from upkeep.diagnosis_signs import Explanation, Signs, group, said
 from upkeep.records import CauseEvidence, DayFacts, Diagnosis, Drift, DriftResult
@@ -42,7 +43,6 @@ ORDER = (
     *("upstream_errors", "traffic_volume", "infrastructure", "price", "workload", "unknown"),
 )
 CIRCUMSTANCES = {"workload": 0.1}
-TAKEN_BY_RELEASE = ("model_quality", "infrastructure", "upstream_errors")
 HALF = 0.5
 LEAST_SCORE = 0.005
 DOUBTS = ("unit_suspect", "inconsistent")
@@ -133,13 +133,8 @@ def _ranked(signs: Signs) -> Iterator[CauseEvidence]:
     scored.sort(key=lambda pair: (-round(pair[0], 9), ORDER.index(pair[1].cause)))
     for score, found_ in scored:
         if score >= LEAST_SCORE:
-            yield CauseEvidence.model_validate(
-                {
-                    "cause": found_.cause,
-                    "score": score,
-                    "words": found_.words,
-                    "bottleneck": found_.bottleneck,
-                }
+            yield CauseEvidence(
+                cause=found_.cause, score=score, words=found_.words, bottleneck=found_.bottleneck
             )
 
 
@@ -170,35 +165,37 @@ def _merged(found: Sequence[Explanation]) -> Iterator[Explanation]:
 def _released(signs: Signs, found: Sequence[Explanation]) -> list[Explanation]:
     """Give the release what began with it of the causes that it may stand behind."""
     release = newest_release(signs.facts)
-    began = began_with(signs, release) if release is not None else []
-    parts = {g: _taken(signs, found, began, g) for g in sorted({group(r) for r in began})}
+    first = [r for r in signs.harm if release and began(signs.facts, r, release.days)]
+    parts = {g: _taken(signs, found, first, g) for g in sorted({group(r) for r in first})}
     parts = {g: part for g, part in parts.items() if part > 0.0}
     if release is None or not parts:
         return list(found)
     rest = [
         e._replace(parts={g: p * (HALF if g in parts else 1.0) for g, p in e.parts.items()})
-        if e.cause in TAKEN_BY_RELEASE
+        if e.of_model
         else e
         for e in found
     ]
-    return [Explanation("release", parts, _release_words(release, began)), *rest]
+    return [Explanation("release", parts, _release_words(release, first)), *rest]
 
 
 def _taken(
-    signs: Signs, found: Sequence[Explanation], began: Sequence[DriftResult], g: str
+    signs: Signs, found: Sequence[Explanation], first: Sequence[DriftResult], g: str
 ) -> float:
     """The part of a group that a release explains: what is not the traffic's or the price's."""
-    share = sum(group(r) == g for r in began) / len(signs.of(g))
-    others = [e.parts.get(g, 0.0) for e in found if e.cause not in TAKEN_BY_RELEASE]
-    upstream = [e.parts.get(g, 0.0) for e in found if e.cause == "upstream_errors"]
-    left = 1.0 - min(1.0, sum(others)) - HALF * max(upstream, default=0.0)
+    share = sum(group(r) == g for r in first) / len(signs.of(g))
+    left = 1.0
+    for explained in found:
+        if not explained.of_model:
+            half = HALF if explained.cause == "upstream_errors" else 1.0
+            left -= half * explained.parts.get(g, 0.0)
     return share * max(0.0, left)
 
 
-def _release_words(release: Release, began: Sequence[DriftResult]) -> str:
+def _release_words(release: Release, first: Sequence[DriftResult]) -> str:
     return (
         f"it began when version {release.version} started to serve in the place of "
-        f"{release.before}, {release.days} days ago with today: {said(began)}"
+        f"{release.before}, {release.days} days ago with today: {said(first)}"
     )
 
 

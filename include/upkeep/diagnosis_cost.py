@@ -97,12 +97,17 @@ def split_of(before: float, after: float, by_volume: float, by_price: float | No
     """The record of a split; efficiency is what is left of the change."""
     change = after - before
     rest = change - by_volume
-    words = f"the day cost {after:.4g} USD against {before:.4g}: {change:+.3g} USD, of which "
+    places = 3 - math.floor(math.log10(max(before, after)))
+
+    def usd(part: float) -> str:
+        return f"{round(part, places) + 0.0:+.4g}"
+
+    words = f"the day cost {after:.4g} USD against {before:.4g}: {usd(change)} USD, of which "
     if by_price is None:
-        words += f"volume {by_volume:+.3g}; price and efficiency together {rest:+.3g}"
+        words += f"volume {usd(by_volume)}; price and efficiency together {usd(rest)}"
     else:
         rest -= by_price
-        words += f"price {by_price:+.3g}, volume {by_volume:+.3g}, efficiency {rest:+.3g}"
+        words += f"price {usd(by_price)}, volume {usd(by_volume)}, efficiency {usd(rest)}"
     return CostSplit(
         baseline_usd=before,
         current_usd=after,

@@ -25,7 +25,7 @@ def quality_causes(signs: Signs) -> Iterator[Explanation]:
     moves = list(_mix_moves(signs))
     if not moves:
         words = f"the traffic is as before; {said(fallen)}"
-        yield Explanation("model_quality", {"quality": 1.0}, words)
+        yield Explanation("model_quality", {"quality": 1.0}, words, of_model=True)
         return
     within, split = _within(signs, fallen)
     if within is None:
@@ -37,7 +37,7 @@ def quality_causes(signs: Signs) -> Iterator[Explanation]:
         yield Explanation("traffic_mix", {"quality": mix_part}, f"{words}; {said(fallen)}")
     if model_part > LEAST_PART:
         words = f"the slices themselves got worse{split}; {said(fallen)}"
-        yield Explanation("model_quality", {"quality": model_part}, words)
+        yield Explanation("model_quality", {"quality": model_part}, words, of_model=True)
 
 
 def _mix_moves(signs: Signs) -> Iterator[str]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from upkeep.diagnosis_signs import Signs
 from upkeep.records import DayFacts, DriftResult
 
 UNKNOWN_VERSION = "unknown"
@@ -37,18 +36,14 @@ def newest_release(facts: DayFacts) -> Release | None:
     return Release(version, before, len(versions) - place + 1)
 
 
-def began_with(signs: Signs, release: Release) -> list[DriftResult]:
-    """The harm that began on the release's first day.
+def began(facts: DayFacts, result: DriftResult, served: int) -> bool:
+    """Whether a measure changed ``served`` observed days ago, today counted.
 
-    The days are cut in two at every place; the cut at the release must part them ``AS_GOOD`` as
-    well as the best one: the between-group sum of squares, which is the likelihood of a change
-    point in the mean (Hinkley 1970). Values are clipped to 1.5 times today's change, so that
-    one wild day of the past parts nothing.
+    The days are cut in two at every place; the cut there must part them ``AS_GOOD`` as well as
+    the best one: the between-group sum of squares, which is the likelihood of a change point in
+    the mean (Hinkley 1970). Values are clipped to 1.5 times today's change, so that one wild day
+    of the past parts nothing.
     """
-    return [r for r in signs.harm if _began(signs.facts, r, release.days)]
-
-
-def _began(facts: DayFacts, result: DriftResult, served: int) -> bool:
     found = facts.current.measure(result.measure)
     if found is None or found.value is None:
         return False

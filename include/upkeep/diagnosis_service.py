@@ -7,22 +7,29 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from upkeep.diagnosis_cost import price_part
-from upkeep.diagnosis_load import Slowness, decode, laboured, slowness_of, work
-from upkeep.diagnosis_signs import Explanation, Signs, moved, said, sds
+from upkeep.diagnosis_load import (
+    LABOURED,
+    QUEUED,
+    SATURATED,
+    Slowness,
+    decode,
+    laboured,
+    network_odd,
+    slowness_of,
+)
+from upkeep.diagnosis_signs import Explanation, Signs, moved, said, slowness
 from upkeep.records import Bottleneck, DriftResult
+from upkeep.stats import robust_location_scale
 
 LEAST_PART = 0.02
 MEMORY_FULL = 0.9
-NETWORK = math.log(1.5)  # traffic on the network beyond, or short of, what the requests ask for
 LONGER_PROMPTS = ("prompt_chars_mean", "tokens_in_mean")
-RESOURCES = (
-    *("gpu_share", "ms_per_token_out", "network_bytes_per_s"),
-    *("gpu_memory_share_high", "host_memory_share_high"),
-)
-UNTOLD = 0.2  # resources are known and none of them moved: hardly the machines
+LONGER_ANSWERS = ("tokens_out_mean",)
+COMPUTE = ("gpu_share", "ms_per_token_out")
+UNTOLD = 0.2  # how the GPUs fared is known, and nothing is odd: hardly the machines
 HALF = 0.5
 LEAK_SHARE = 0.05  # of the memory, grown in a day
-LEAK_SDS = 3.0
+LEAK_SDS, LEAK_DAYS = 3.0, 5
 PER_1K = 1000.0
 
 
@@ -48,7 +55,7 @@ def service_causes(signs: Signs) -> Iterator[Explanation]:
     machines' if the model's did and memory was full, or the service slow.
     """
     found, errors = slowness_of(signs), _errors(signs)
-    time = found or Slowness([], 0.0, 0.0, 0.0, 0.0)
+    time = found or Slowness([], 0.0, 0.0, 0.0, 0.0, 0.0)
     yield from _volume(signs, time, errors)
     yield from _workload(signs, time)
     leak = memory_leak(signs)
@@ -58,7 +65,7 @@ def service_causes(signs: Signs) -> Iterator[Explanation]:
     yield from _upstream(signs, time, errors)
 
 
-def _time_and_money(signs: Signs, time: Slowness, part: float) -> dict[str, float]:
+def _time_and_money(signs: Signs, part: float) -> dict[str, float]:
     """A part of the slowness, and of the cost that neither price nor failures explain."""
     rest = max(0.0, 1.0 - price_part(signs) - _failed_money(signs))
     parts = {"latency": part} if signs.of("latency") else {}
@@ -72,10 +79,17 @@ def _volume(signs: Signs, time: Slowness, errors: _Errors) -> Iterator[Explanati
     harmed = [r for r in signs.of("traffic") if r.measure == "requests"]
     if time.load <= LEAST_PART and not harmed:
         return
-    parts = _time_and_money(signs, time, time.load) | ({"traffic": 1.0} if harmed else {})
-    if errors.harmed and time.load > HALF:
+    parts = _time_and_money(signs, time.load) | ({"traffic": 1.0} if harmed else {})
+    if errors.harmed and _overloaded(signs, time):
         parts["errors"] = time.load
     yield Explanation("traffic_volume", parts, volume_words(signs, said(time.slow)))
+
+
+def _overloaded(signs: Signs, time: Slowness) -> bool:
+    """Whether the load slowed requests on GPUs that are full, so that some must fail."""
+    gpu = signs.get("gpu_share")
+    full = gpu is None or gpu.current is None or gpu.current >= SATURATED
+    return full and time.load > HALF
 
 
 def volume_words(signs: Signs, also: str = "") -> str:
@@ -89,16 +103,18 @@ def volume_words(signs: Signs, also: str = "") -> str:
 
 
 def _workload(signs: Signs, time: Slowness) -> Iterator[Explanation]:
-    part = time.prompts + time.answers
+    """Longer prompts are the users', longer answers may be a new version's."""
     harmed = [r for r in signs.of("traffic") if r.measure != "requests"]
-    if part <= LEAST_PART and not harmed:
-        return
-    names = (*LONGER_PROMPTS, *(["tokens_out_mean"] if time.answers else []))
-    asked = [r for n in names if signs.moved(n, 1) and (r := signs.get(n))]
-    parts = _time_and_money(signs, time, part) | ({"traffic": 1.0} if harmed else {})
-    slow = [r for r in signs.of("latency", "money") if r.measure != "price_usd_per_hour"]
-    words = f"each request asks for more: {said([*asked, *slow])}"
-    yield Explanation("workload", parts, words)
+    asked = {LONGER_PROMPTS: (time.prompts, False), LONGER_ANSWERS: (time.answers, True)}
+    for names, (part, of_model) in asked.items():
+        own = {"traffic": 1.0} if any(r.measure in names for r in harmed) else {}
+        if part <= LEAST_PART and not own:
+            continue
+        grown = [r for n in names if signs.moved(n, 1) and (r := signs.get(n))]
+        slow = [r for r in signs.of("latency", "money") if r.measure != "price_usd_per_hour"]
+        words = f"each request asks for more: {said([*grown, *slow])}"
+        parts = _time_and_money(signs, part) | own
+        yield Explanation("workload", parts, words, of_model=of_model)
 
 
 # ---------------------------------------------------------------- the machines
@@ -108,10 +124,10 @@ def _infrastructure(
     signs: Signs, time: Slowness, errors: _Errors, *, leaks: bool
 ) -> Iterator[Explanation]:
     waiting = bottleneck(signs)
-    told = waiting is not None or not any(signs.known(n) for n in RESOURCES)
+    told = waiting is not None or not any(signs.known(n) for n in COMPUTE)
     full = waiting is not None and waiting.bottleneck == "memory"
     part = time.rest * (1.0 if told else UNTOLD) * (HALF if leaks else 1.0) if time.slow else 0.0
-    parts = _time_and_money(signs, time, part) if part > LEAST_PART else {}
+    parts = _time_and_money(signs, part) if part > LEAST_PART else {}
     if errors.harmed and (full or part > HALF):
         parts["errors"] = (1.0 - errors.api) * (1.0 if full and not leaks else HALF)
     if signs.of("resources"):
@@ -123,9 +139,8 @@ def _infrastructure(
     more = "more than the load and the work explain" if time.load else "without more traffic"
     harmed = signs.of("latency", "resources") or time.slow or errors.harmed
     words = f"slower {more}{also}{machine}: {said(harmed)}"
-    yield Explanation(
-        "infrastructure", parts, words, waiting.bottleneck if waiting is not None else None
-    )
+    named = waiting.bottleneck if waiting is not None else None
+    yield Explanation("infrastructure", parts, words, named, of_model=True)
 
 
 def bottleneck(signs: Signs) -> Waiting | None:
@@ -152,28 +167,26 @@ def _memory(signs: Signs) -> Waiting | None:
 
 def _network(signs: Signs) -> Waiting | None:
     result = signs.get("network_bytes_per_s")
-    if result is None or not moved(result):
-        return None
-    odd = abs(signs.change("network_bytes_per_s") - work(signs)) >= NETWORK
-    busier = laboured(signs) > 0.0
-    return Waiting("network", result.words) if odd and not busier else None
+    return Waiting("network", result.words) if result is not None and network_odd(signs) else None
 
 
 def _gpu(signs: Signs) -> Waiting | None:
     slower, busier = signs.get("ms_per_token_out"), signs.get("gpu_share")
     if slower is not None and decode(signs):
         return Waiting("gpu", slower.words)
-    if busier is not None and laboured(signs) > math.log(1.3):
+    if busier is not None and laboured(signs) > LABOURED:
         return Waiting("gpu", busier.words)
     return None
 
 
 def _queue(signs: Signs) -> Waiting | None:
     first, token = signs.get("ttft_p95_ms"), signs.get("ms_per_token_out")
-    if first is None or not signs.moved("ttft_p95_ms", 1) or not signs.known("ms_per_token_out"):
+    if first is None or token is None or token.effect is None or not signs.moved(first.measure, 1):
         return None
-    words = f"{first.words}, while {token.words if token else ''}"
-    return Waiting("queue", words)
+    slower = max([slowness(r) for r in signs.of("latency")], default=0.0)
+    if slowness(first) < QUEUED * slower:
+        return None
+    return Waiting("queue", f"{first.words}, while {token.words}")
 
 
 # ---------------------------------------------------------------- a memory that grows
@@ -188,24 +201,31 @@ def memory_leak(signs: Signs) -> str | None:
     requests = signs.facts.current.value("requests") or 0.0
     for kind in ("gpu", "host"):
         name = f"{kind}_memory_growth_per_1k"
-        result, today = signs.get(name), signs.facts.current.measure(name)
-        if result is None or today is None or today.value is None or today.interval is None:
+        today, usual = signs.facts.current.measure(name), _usual(signs, name)
+        if usual is None or today is None or today.value is None or today.interval is None:
             continue
-        a_day = today.value * requests / PER_1K
-        unusual = result.state == "drifted" or sds(result) >= LEAK_SDS
-        rises = (result.effect or 0.0) > 0.0 and today.interval.low > 0.0
-        if rises and unusual and a_day >= LEAK_SHARE:
-            span = today.interval
+        a_day, span = today.value * requests / PER_1K, today.interval
+        unusual = today.value - usual[0] >= LEAK_SDS * usual[1]
+        if span.low > 0.0 and unusual and a_day >= LEAK_SHARE:
             return (
                 f"{kind} memory grew by {today.value:.2%} of it per 1,000 requests "
                 f"({span.low:.2%} to {span.high:.2%}), {a_day:.0%} in the day; usual is "
-                f"{result.baseline or 0.0:.2%}"
+                f"{usual[0]:.2%}"
             )
     return None
 
 
+def _usual(signs: Signs, name: str) -> tuple[float, float] | None:
+    """Median and robust standard deviation of the model's own days; None for too few."""
+    history = signs.facts.history
+    series = history.get(name)
+    values = zip(series.values, history.trusted, strict=True) if series else ()
+    known = [v for v, trusted in values if v is not None and trusted]
+    return robust_location_scale(known, floor=0.0) if len(known) >= LEAK_DAYS else None
+
+
 def _leak(words: str, time: Slowness, errors: _Errors, signs: Signs) -> Explanation:
-    parts = _time_and_money(signs, time, 1.0 - time.load if time.log else 0.0)
+    parts = _time_and_money(signs, 1.0 - time.load if time.log else 0.0)
     if errors.harmed:
         parts["errors"] = 1.0 - errors.api
     if signs.of("resources"):
@@ -246,8 +266,7 @@ def _failed_money(signs: Signs) -> float:
 def _upstream(signs: Signs, time: Slowness, errors: _Errors) -> Iterator[Explanation]:
     if not errors.harmed or errors.api <= LEAST_PART:
         return
-    overloaded = time.load > HALF
-    parts = {"errors": errors.api * (HALF if overloaded else 1.0)}
+    parts = {"errors": errors.api * (HALF if _overloaded(signs, time) else 1.0)}
     money = _failed_money(signs)
     if signs.of("money") and money > LEAST_PART:
         parts["money"] = money

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from upkeep import measures
+from upkeep.diagnosis_levels import as_before
 from upkeep.measures import Family
-from upkeep.records import DayFacts, Drift, DriftResult
+from upkeep.records import Bottleneck, Cause, DayFacts, Drift, DriftResult
 
 LEAST_CHANGE = math.log(1.1)
 LEAST_SDS = 3.0
+LEAST_SDS_AGAIN = 2.0  # of a day whose days before say the same
 VANISHED = 1e-6
 T_95 = 2.0  # half of a 95 % interval, in standard deviations
 
@@ -34,12 +36,16 @@ GROUPS: dict[Family, str] = {
 
 
 class Explanation(NamedTuple):
-    """A cause, and the part (0 to 1) of each harmed group that it makes."""
+    """A cause, and the part (0 to 1) of each harmed group that it makes.
 
-    cause: str
+    ``of_model``: a new version of the model may be what is behind it.
+    """
+
+    cause: Cause
     parts: dict[str, float]
     words: str
-    bottleneck: str | None = None
+    bottleneck: Bottleneck | None = None
+    of_model: bool = False
 
 
 class Signs:
@@ -48,9 +54,10 @@ class Signs:
     def __init__(self, facts: DayFacts, drift: Drift) -> None:
         """``harm`` is what drifted and has a better direction, sorted by name."""
         self.facts, self.drift = facts, drift
-        self._by_name = {r.measure: r for r in drift.results}
-        self.results = [self._by_name[name] for name in sorted(self._by_name)]
-        self.harm = [r for r in self.results if r.state == "drifted" and r.direction != "neither"]
+        results = sorted(drift.results, key=lambda r: r.measure)
+        self.harm = [r for r in results if r.state == "drifted" and r.direction != "neither"]
+        self.results = [as_before(facts, r, self.harm) for r in results]
+        self._by_name = {r.measure: r for r in self.results}
 
     def get(self, name: str) -> DriftResult | None:
         """The result of one measure, or None if it is not watched."""
@@ -107,10 +114,24 @@ def moved(result: DriftResult) -> bool:
         return False
     if result.state in ("drifted", "improved"):
         return True
-    if size(result) > 1.0 and result.state == "watch":
+    beyond = size(result) > 1.0
+    if result.state == "watch" and beyond and not _noise_known(result):
         return True
-    large = size(result) >= 1.0 or abs(change(result)) >= LEAST_CHANGE
-    return large and sds(result) >= LEAST_SDS
+    large = beyond or abs(change(result)) >= LEAST_CHANGE
+    return large and (sds(result) >= LEAST_SDS or _proven(result))
+
+
+def _noise_known(result: DriftResult) -> bool:
+    return result.sds is not None or result.interval is not None
+
+
+def _proven(result: DriftResult) -> bool:
+    """Whether the days up to today prove together a change in today's direction."""
+    if result.evidence is None or result.needed is None or result.evidence < result.needed:
+        return False
+    if sds(result) < LEAST_SDS_AGAIN:
+        return False
+    return (result.recent_effect or 0.0) * (result.effect or 0.0) > 0.0
 
 
 def size(result: DriftResult) -> float:

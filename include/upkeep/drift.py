@@ -124,7 +124,7 @@ def _judge(panel: Panel, policy: Policy) -> _Judged:
 def _extra_error(panel: Panel, old: Flags) -> Floats:
     """How much less sure each value is than usual: a day of few rows is a worse witness."""
     usual = noise.median_of(np.where(old, panel.errors, np.nan))[:, None]
-    return np.sqrt(np.fmax(panel.errors**2 - np.fmax(usual, 0.0) ** 2, 0.0))
+    return np.asarray(np.sqrt(np.fmax(panel.errors**2 - np.fmax(usual, 0.0) ** 2, 0.0)))
 
 
 def _window(panel: Panel, held: baseline.Levels) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Literal
 
-from upkeep import measures, promotion
+from upkeep import measures, promotion, scaling
 from upkeep.facts_context import context
 from upkeep.late import first, newest
 from upkeep.past_jobs import completed, standing
@@ -25,6 +25,7 @@ from upkeep.records import (
     MeasureValue,
     PastDecision,
     People,
+    ScalingHint,
     ValidationResult,
 )
 from upkeep.store import Store, get_record, record_key
@@ -168,6 +169,14 @@ def _measures(
     version = serving_version(metrics, champion) or "unknown"
     people = get_record(store, record_key(metrics.model, metrics.day, "people"), People)
     return measures_of(metrics, quality, trusted=validation.trusted, version=version, people=people)
+
+
+def scaling_hint(store: Store, model: str, day: date, machines: int | None) -> ScalingHint:
+    """When of the week the model's ``machines`` are needed, from its trusted days up to ``day``."""
+    past = [day - timedelta(n) for n in range(scaling.WINDOW_DAYS)]
+    known = [found for d in past if (found := newest(store, model, d)) is not None]
+    days = [metrics for metrics, validation in known if validation.trusted]
+    return scaling.hint(model, day, days, machines=machines)
 
 
 def past_decision(store: Store, model: str, day: date) -> PastDecision | None:

@@ -7,12 +7,14 @@ whether memory grew with every request. What was not collected stays ``None``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from upkeep.records import DailyMetrics, Gauge, HourMetrics, Interval, MeasureValue
 
 LEAST_HOURS = 6  # of one run of the machines: three points fit any line
-RESTART = 0.5  # memory that falls by this part of all that it moved that day was set free
+RESTART = 0.5  # memory that falls by this part of all that it moved that day was set free,
+LEAST_FREED = 0.05  # and by this share of the whole: noise frees nothing
 CONFIDENCE = 0.95
 PER_1K = 1000.0
 
@@ -112,10 +114,10 @@ def _runs(fills: Sequence[_Fill]) -> Iterator[list[_Fill]]:
     if not fills:
         return
     shares = [f.share for f in fills]
-    freed = RESTART * (max(shares) - min(shares))
+    freed = max(LEAST_FREED, RESTART * (max(shares) - min(shares)))
     run = [fills[0]]
-    for before, fill in zip(fills, fills[1:], strict=False):
-        if freed > 0.0 and before.share - fill.share >= freed:
+    for before, fill in pairwise(fills):
+        if before.share - fill.share >= freed:
             yield run
             run = []
         run.append(fill)

@@ -210,8 +210,8 @@ def _not_served(facts: DayFacts) -> Stop | None:
         rule="only what serves is taken back",
         threshold=f"champion {facts.champion_version}",
         words=(
-            f"Version {served} answered the day, the ledger's champion is {facts.champion_version}: "
-            "a rollback would not change what serves; a person must look."
+            f"Version {served} answered the day, the ledger's champion is version "
+            f"{facts.champion_version}: a rollback changes nothing there; a person must look."
         ),
     ))  # fmt: skip
 

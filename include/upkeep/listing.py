@@ -24,7 +24,7 @@ def store_from_env() -> Store:
 def models_of(store: Store) -> list[str]:
     """The models that have anything in the store."""
     names = {key.split("/", 1)[0] for key in store.list("")}
-    return sorted(names - {"fleet", "leases", "models"})
+    return sorted(names - {"fleet", "leases", "models", "replays"})
 
 
 def decision_rows(model: str | None) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from upkeep.errors import ParamError
 from upkeep.trigger_form import (
     MAX_NOTE_CHARS,
+    MAX_POLICY_CHARS,
     MOST_ASKED,
     PARAMS_OF,
     DagName,
@@ -28,6 +29,7 @@ from upkeep.trigger_form import (
 
 MAX_CONF_BYTES = 64 * 1024
 ONE_MODEL: frozenset[DagName] = frozenset({"rollback", "rate_outputs"})
+FOR_ALL: frozenset[DagName] = frozenset({"daily_cycle", "replay"})  # where nobody names a model
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -57,6 +59,23 @@ class RatingParams(TriggerParams):
     """The parameters of ``rate_outputs``: how many outputs a person is asked about."""
 
     how_many: int
+
+
+class ReplayParams(TriggerParams):
+    """The parameters of ``replay``: days decided again, both included; None does not bound.
+
+    ``policy`` is YAML text that was not parsed yet; empty is each day's recorded policy.
+    """
+
+    from_day: date | None = None
+    to_day: date | None = None
+    policy: str = ""
+
+
+SHAPES: Mapping[DagName, type[TriggerParams]] = {
+    "rate_outputs": RatingParams,
+    "replay": ReplayParams,
+}
 
 
 def effective_params(
@@ -89,8 +108,7 @@ def effective_params(
     values["day"] = _over(values.get("day"), today, first_day)
     named = values["models"]
     values["models"] = _in_fleet(named, fleet_names)
-    shape = RatingParams if dag == "rate_outputs" else TriggerParams
-    params = shape.model_validate(values)
+    params = SHAPES.get(dag, TriggerParams).model_validate(values)
     _check_together(params, named, dag)
     return params
 
@@ -128,17 +146,20 @@ def _text(name: str, value: object) -> str:
     return value
 
 
-def _day(value: object) -> date | None:
-    if value is None or value == "":
-        return None
-    text = _text("day", value)
-    fix = "write the UTC day as YYYY-MM-DD"
-    if not _DAY.fullmatch(text):
-        raise ParamError("day", text, "is not an ISO day", fix)
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise ParamError("day", text, "is no day of the calendar", fix) from error
+def _day(name: str) -> Callable[[object], date | None]:
+    def check(value: object) -> date | None:
+        if value is None or value == "":
+            return None
+        text = _text(name, value)
+        fix = "write the UTC day as YYYY-MM-DD"
+        if not _DAY.fullmatch(text):
+            raise ParamError(name, text, "is not an ISO day", fix)
+        try:
+            return date.fromisoformat(text)
+        except ValueError as error:
+            raise ParamError(name, text, "is no day of the calendar", fix) from error
+
+    return check
 
 
 def _over(day: date | None, today: date, first_day: date | None) -> date:
@@ -186,12 +207,14 @@ def _version(value: object) -> str | None:
     return text
 
 
-def _note(value: object) -> str:
-    text = _text("note", value)
-    if len(text) > MAX_NOTE_CHARS:
-        rule = f"is longer than {MAX_NOTE_CHARS} characters"
-        raise ParamError("note", text, rule, "shorten it")
-    return text
+def _at_most(name: str, chars: int) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        text = _text(name, value)
+        if len(text) > chars:
+            raise ParamError(name, text, f"is longer than {chars} characters", "shorten it")
+        return text
+
+    return check
 
 
 def _flag(name: str) -> Callable[[object], bool]:
@@ -211,14 +234,17 @@ def _how_many(value: object) -> int:
 
 
 _CHECKS: Mapping[str, Callable[[object], Any]] = {
-    "day": _day,
+    "day": _day("day"),
+    "from_day": _day("from_day"),
+    "to_day": _day("to_day"),
+    "policy": _at_most("policy", MAX_POLICY_CHARS),
     "models": _models,
     "action": _action,
     "dry_run": _flag("dry_run"),
     "require_approval": _flag("require_approval"),
     "override": _flag("override"),
     "to_version": _version,
-    "note": _note,
+    "note": _at_most("note", MAX_NOTE_CHARS),
     "how_many": _how_many,
 }
 
@@ -232,8 +258,16 @@ def _check_together(params: TriggerParams, named: tuple[str, ...], dag: DagName)
     if params.override and not ordered:
         rule = "override needs an action to put in the policy's place"
         raise ParamError("action", params.action, rule, "choose compress or retrain")
-    if not named and (ordered or dag != "daily_cycle"):
+    if isinstance(params, ReplayParams):
+        _check_order(params.from_day, params.to_day)
+    if not named and (ordered or dag not in FOR_ALL):
         rule = "what a person orders is never for the whole fleet unasked"
         raise ParamError("models", [], rule, "name the models")
     if dag in ONE_MODEL and len(named) != 1:
         raise ParamError("models", list(named), f"{dag} is for one model", "name one model")
+
+
+def _check_order(first: date | None, last: date | None) -> None:
+    if first is not None and last is not None and last < first:
+        rule, fix = f"is before from_day, {first}", "give the earlier day first"
+        raise ParamError("to_day", last.isoformat(), rule, fix)

@@ -157,6 +157,7 @@ def _day_tags(records: DayRecords) -> dict[str, Any]:
         "upkeep.champion": records.champion,
         "upkeep.drifted": ", ".join(drifted) or "nothing",
         "upkeep.outcome": "; ".join(f"{j.kind} {outcome_of(j)}" for j in records.jobs) or None,
+        "upkeep.budget": "; ".join(f"{a.wish.kind} {a.words}" for a in records.allotted) or None,
         "upkeep.late_data": f"revision {records.late[-1].revision}" if records.late else None,
         "upkeep.ordered_by": f"{order.by}: {order.note}" if order else None,
         "upkeep.decision_sha256": records.decision.digest() if records.decision else None,

@@ -157,15 +157,18 @@ def _row(
         return row
     other = carried if carried is not None and now.action == decided.action else now
     words = {
-        "before": _first(decided),
-        "after": _first(other),
+        "before": _reason(decided, other),
+        "after": _reason(other, decided),
         "changed": _difference(decided, other),
     }
     return row.model_copy(update=words)
 
 
-def _first(decision: Decision) -> str:
-    return decision.reasons[0].words if decision.reasons else ""
+def _reason(decision: Decision, other: Decision) -> str:
+    """The first reason that the other decision has not, by its rule."""
+    own = [r for r in decision.reasons if r not in other.reasons]
+    first = next(iter([*own, *decision.reasons]), None)
+    return f"{first.rule}: {first.words}" if first else ""
 
 
 def _difference(stored: Decision, made: Decision) -> tuple[str, ...]:

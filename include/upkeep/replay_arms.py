@@ -1,8 +1,8 @@
 """What the decisions of both policies come to, day by day: jobs, hours, money, harm. Pure.
 
 A day counts as degraded where a measure of quality or latency has drifted to the worse or misses
-its objective, and nothing was done about it on an earlier day of the same harm. A rollback, or a
-job whose candidate was promoted, is something done; a refused job is not.
+its objective, and nothing was done about it on an earlier day of the same harm. Something done
+is a rollback, a promoted retraining about quality, a promoted compression about latency.
 
 Where the stored days were healed by a job that the other policy does not start, its days stay
 harmed for as long as the model's own harms lasted that nobody healed (their mean; to the end of
@@ -11,17 +11,31 @@ the days where there were none), or until the other policy acts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from upkeep.records import Action
 from upkeep.replay_jobs import JobCost, Jobs, Kind
 from upkeep.replay_records import Arm
+from upkeep.replay_truth import Harm
 from upkeep.replay_walk import Walked
 
-Act = Literal["heals", "tries", ""]
+JOBS = ("compress", "retrain")
+CURES: Mapping[Action, str] = {"retrain": "quality", "compress": "latency", "rollback": "both"}
+
+
+class Act(NamedTuple):
+    """What was done about which harm; not ``certain``: a job whose outcome is estimated."""
+
+    cures: str
+    certain: bool
+
+    def heals(self, harm: Harm) -> bool:
+        """Whether it is about this harm."""
+        return self.cures != "" and self.cures in (harm, "both")
 
 
 class _Harmed(NamedTuple):
@@ -35,7 +49,7 @@ class _Harmed(NamedTuple):
 def arms(walked: Sequence[Walked], jobs: Jobs) -> tuple[Arm, Arm, tuple[str, ...]]:
     """The stored arm, the other policy's, and what they take for granted in words."""
     harms = [w.harm for w in walked]
-    acts = [(_act_stored(w), _act_other(w)) for w in walked]
+    acts = [_acts(w) for w in walked]
     lasting, words = _lasting(harms, acts)
     harmed = list(_harmed(harms, acts, lasting))
     stored = _arm(walked, [w.decided for w in walked], [h.stored for h in harmed], jobs)
@@ -81,23 +95,22 @@ def _cost(walked: Walked, action: Action, jobs: Jobs) -> JobCost:
 # ---------------------------------------------------------------- harm
 
 
-def _act_stored(walked: Walked) -> Act:
-    return "heals" if walked.outcome == "promoted" or walked.decided == "rollback" else ""
-
-
-def _act_other(walked: Walked) -> Act:
+def _acts(walked: Walked) -> tuple[Act, Act]:
+    """What each arm did on a day, about which harm, and whether it is certain to have helped."""
+    cure, other = CURES.get(walked.decided, ""), CURES.get(walked.carried, "")
+    if walked.decided in JOBS and walked.outcome != "promoted":
+        cure = ""
+    stored = Act(cure, certain=True)
     if walked.carried == walked.decided:
-        return _act_stored(walked)
-    if walked.carried == "rollback":
-        return "heals"
-    return "tries" if _job(walked.carried) else ""
+        return stored, stored
+    return stored, Act(other, certain=walked.carried not in JOBS)
 
 
-def _lasting(harms: Sequence[bool | None], acts: Sequence[tuple[Act, Act]]) -> tuple[int, str]:
+def _lasting(harms: Sequence[Harm | None], acts: Sequence[tuple[Act, Act]]) -> tuple[int, str]:
     """How many days a harm lasts that nobody heals, and how that is known."""
     known = [(h, a) for h, (a, _) in zip(harms, acts, strict=True) if h is not None]
-    spells = [[a for _, a in run] for harmed, run in groupby(known, key=lambda d: d[0]) if harmed]
-    left = [len(spell) for spell in spells if "heals" not in spell]
+    spells = [list(run) for harmed, run in groupby(known, key=lambda d: d[0] != "") if harmed]
+    left = [len(spell) for spell in spells if not any(a.heals(h) for h, a in spell)]
     if not left:
         return len(harms), "a harm that only the stored policy healed lasts to the end of the days"
     mean = fmean(left)
@@ -106,23 +119,50 @@ def _lasting(harms: Sequence[bool | None], acts: Sequence[tuple[Act, Act]]) -> t
 
 
 def _harmed(
-    harms: Sequence[bool | None], acts: Sequence[tuple[Act, Act]], lasting: int
+    harms: Sequence[Harm | None], acts: Sequence[tuple[Act, Act]], lasting: int
 ) -> Iterator[_Harmed]:
-    healed, other_healed, owed, tries = False, False, 0, 0
-    for harmed, (act, other_act) in zip(harms, acts, strict=True):
-        if harmed is False:
-            healed = False
-            if owed == 0 or other_healed:
-                other_healed, owed, tries = False, 0, 0
-        goes_on = harmed is True or (harmed is False and owed > 0)
-        yield _Harmed(harmed is True and not healed, goes_on and not other_healed, tries)
-        owed -= int(harmed is False and owed > 0)
-        if harmed is True and act == "heals":
-            healed = True
-            owed = 0 if other_healed else lasting
-        if goes_on and other_act == "heals":
-            other_healed, owed = True, 0
-        tries += int(goes_on and other_act == "tries")
+    spell = _Spell()
+    for harm, (act, other) in zip(harms, acts, strict=True):
+        yield spell.day(harm)
+        spell.act(harm, act, other, lasting)
+
+
+@dataclass
+class _Spell:
+    """A harm while it lasts: who healed it, and how long it goes on where only one did."""
+
+    healed: bool = False
+    other_healed: bool = False
+    owed: int = 0  # days that it goes on for the other policy
+    owed_harm: Harm = ""
+    tries: int = 0
+
+    def day(self, harm: Harm | None) -> _Harmed:
+        """One day of it, before anything is done about it; a day not known neither counts."""
+        if harm == "":
+            self.healed = False
+            if self.owed == 0 or self.other_healed:
+                self.other_healed, self.owed, self.tries = False, 0, 0
+        return _Harmed(
+            stored=bool(harm) and not self.healed,
+            other=bool(self._goes_on(harm)) and not self.other_healed,
+            tries=self.tries,
+        )
+
+    def act(self, harm: Harm | None, act: Act, other: Act, lasting: int) -> None:
+        """What the arms did that day."""
+        now = self._goes_on(harm)
+        self.owed -= int(harm == "" and self.owed > 0)
+        if harm and act.heals(harm):
+            self.healed = True
+            self.owed, self.owed_harm = (0 if self.other_healed else lasting), harm
+        if now and other.heals(now) and other.certain:
+            self.other_healed, self.owed = True, 0
+        self.tries += int(bool(now) and other.heals(now) and not other.certain)
+
+    def _goes_on(self, harm: Harm | None) -> Harm:
+        """The harm that the other policy's day has."""
+        return self.owed_harm if harm == "" and self.owed > 0 else harm or ""
 
 
 # ---------------------------------------------------------------- serving

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
+from upkeep.errors import StoreError
 from upkeep.records import HashedInput, canonical_json, sha256_hex
 from upkeep.replay import inputs_sha256, policy_of, program_sha256, replay
 from upkeep.replay_estimates import estimates_of
@@ -59,7 +60,7 @@ def summary_of(replays: Sequence[ModelReplay]) -> FleetReplay:
     policy = policy_of(ordered[0].question) if ordered else None
     return FleetReplay(
         policy_sha256=policy.digest() if policy else None,
-        replays=tuple(HashedInput(name=_key_of(r), sha256=r.digest()) for r in ordered),
+        replays=tuple(HashedInput(name=key_of(r), sha256=r.digest()) for r in ordered),
         models=tuple(_summary(r) for r in ordered),
         estimates=estimates_of(ordered),
     )
@@ -93,22 +94,39 @@ def kept_replay(store: Store, question: ReplayQuestion) -> ModelReplay:
     if known is not None:
         return known
     made = replay(store, question, keys)
-    return adopt_or_put(store, _key_of(made), made)
+    return adopt_or_put(store, key_of(made), made)
 
 
 def kept_summary(store: Store, replays: Sequence[ModelReplay]) -> FleetReplay:
     """The fleet's answer, left in the store beside the models'."""
     made = summary_of(replays)
-    named = sorted(key.name for key in made.replays)
-    return adopt_or_put(store, f"{PLACE}/{sha256_hex(canonical_json(named))}.json", made)
+    return adopt_or_put(store, summary_key(made), made)
 
 
-def kept_answer(store: Store, key: str) -> ModelReplay | None:
-    """The answer that lies under a key, or None."""
-    return get_record(store, key, ModelReplay)
+def summary_key(fleet: FleetReplay) -> str:
+    """Where the fleet's answer lies: the hash of its models' keys."""
+    named = sorted(answer.name for answer in fleet.replays)
+    return f"{PLACE}/{sha256_hex(canonical_json(named))}.json"
 
 
-def _key_of(replay: ModelReplay) -> str:
+def kept_answers(store: Store, keys: Sequence[str]) -> list[ModelReplay]:
+    """The answers that lie under these keys.
+
+    Raises:
+        StoreError: one is not there.
+
+    """
+    found = []
+    for key in keys:
+        answer = get_record(store, key, ModelReplay)
+        if answer is None:
+            raise StoreError(f"{key}: the answer is gone; run the replay again")
+        found.append(answer)
+    return found
+
+
+def key_of(replay: ModelReplay) -> str:
+    """Where an answer lies: the hash of its question, its inputs and the program."""
     return _key(replay.question, replay.inputs_sha256, replay.program_sha256)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from upkeep.replay_page import NAMES, headline, number, ordered, problems, span
+from upkeep.replay_page import NAMES, counted, headline, number, ordered, problems, span
 from upkeep.replay_records import Estimate, FleetReplay, ModelReplay, ReplayedDay
 from upkeep.review_text import inert
 
@@ -31,7 +31,7 @@ def markdown(fleet: FleetReplay, replays: Sequence[ModelReplay]) -> str:
         if fitting:
             parts.append(_block(replay, rows, fitting))
             room -= len(parts[-1])
-    more = f"{cut} days more are not shown: a comment holds {MAX_CHARS:,} characters.\n"
+    more = f"{counted(cut, 'day')} more: not shown, a comment holds {MAX_CHARS:,} characters.\n"
     return "\n".join([top, *parts, *([more] if cut else []), end])
 
 
@@ -91,7 +91,7 @@ def _fitting(rows: Sequence[str], room: int) -> list[str]:
 def _block(replay: ModelReplay, rows: Sequence[str], fitting: Sequence[str]) -> str:
     cut = f", {len(fitting)} of them shown" if len(fitting) < len(rows) else ""
     lines = [
-        f"<details><summary>{replay.question.model}: {len(rows)} days{cut}</summary>",
+        f"<details><summary>{replay.question.model}: {counted(len(rows), 'day')}{cut}</summary>",
         "",
         "| day | stored | this policy | carried on | why |",
         "|---|---|---|---|---|",

@@ -38,6 +38,23 @@ def day_rows(replays: Sequence[ModelReplay]) -> list[dict[str, Any]]:
     ]
 
 
+def flip_rows(replays: Sequence[ModelReplay]) -> list[dict[str, Any]]:
+    """One row a day that flips or, with the recorded policy, is not byte for byte the same."""
+    return [
+        {
+            "day": day.day.isoformat(),
+            "model": replay.question.model,
+            "stored": day.stored,
+            "this policy": day.replayed,
+            "carried on": day.carried,
+            "why": day.after if day.before != day.after else "; ".join(day.changed),
+        }
+        for replay in ordered(replays)
+        for day in replay.days
+        if day.flips or (day.differs and replay.question.policy is None)
+    ]
+
+
 def model_rows(fleet: FleetReplay) -> list[dict[str, Any]]:
     """One row a model."""
     return [
@@ -93,19 +110,24 @@ def headline(fleet: FleetReplay, replays: Sequence[ModelReplay]) -> str:
     days = sorted(day.day for replay in replays for day in replay.days)
     span = f"{days[0]} to {days[-1]}" if days else "no day"
     total = sum(m.days for m in fleet.models)
-    where = f"{len(fleet.models)} models, {span}, {total} model-days"
+    where = f"{counted(len(fleet.models), 'model')}, {span}, {counted(total, 'model-day')}"
     bad = sum(m.problems for m in fleet.models)
     also = f", {bad} could not be replayed" if bad else ""
     if fleet.policy_sha256 is None:
         same = sum(m.identical for m in fleet.models)
         return f"{where}: {same} of {total} are byte for byte what was decided{also}"
     flips, carried = (sum(getattr(m, n) for m in fleet.models) for n in ("flips", "carried_flips"))
-    return f"{where}: {flips} decisions flip, {carried} where they are carried on{also}"
+    return f"{where}: {counted(flips, 'decision')} flipped, {carried} when carried on{also}"
 
 
 def ordered(replays: Sequence[ModelReplay]) -> list[ModelReplay]:
     """By model, whatever order they came in."""
     return sorted(replays, key=lambda r: r.question.model)
+
+
+def counted(n: int, what: str) -> str:
+    """``1 day``, ``2 days``."""
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def number(value: float | None, *, sign: bool = False) -> str:

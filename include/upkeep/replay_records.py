@@ -142,3 +142,14 @@ class FleetReplay(Record):
     replays: tuple[HashedInput, ...]
     models: tuple[ModelSummary, ...]
     estimates: tuple[Estimate, ...]
+
+    @property
+    def flipped(self) -> bool:
+        """Whether any decision flips, from the facts as they were or carried on."""
+        return any(m.flips or m.carried_flips for m in self.models)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a day could not be replayed, or differs under its own recorded policy."""
+        recorded = self.policy_sha256 is None
+        return any(m.problems or (recorded and m.identical != m.days) for m in self.models)

@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from upkeep.decision_objectives import missed
 from upkeep.measures import family
 from upkeep.records import DayFacts, Drift
 from upkeep.spec import Policy
 
-HARMFUL = ("quality", "people", "latency")
+QUALITY = frozenset({"quality", "people"})
+Harm = Literal["", "quality", "latency"]
 
 
-def harm(facts: DayFacts, drift: Drift, policy: Policy) -> bool | None:
-    """Whether quality or latency drifted to the worse or misses its objective; None: not known.
+def harm(facts: DayFacts, drift: Drift, policy: Policy) -> Harm | None:
+    """What drifted to the worse or misses its objective, quality first; None: not known.
 
     Judged by the policy that was in force, whichever policy is tried: a yardstick that moves
     with what it measures would call a policy without tolerances a cure.
     """
     if not (facts.current.trusted and facts.validation.trusted):
         return None
-    return any(_harms(facts, drift, policy))
+    families = {family(name) for name in _harmful(facts, drift, policy)}
+    if families & QUALITY:
+        return "quality"
+    return "latency" if "latency" in families else ""
 
 
-def _harms(facts: DayFacts, drift: Drift, policy: Policy) -> Iterator[bool]:
+def _harmful(facts: DayFacts, drift: Drift, policy: Policy) -> Iterator[str]:
     for result in drift.results:
-        directed = result.direction != "neither" and family(result.measure) in HARMFUL
-        yield directed and result.state == "drifted"
+        if result.direction != "neither" and result.state == "drifted":
+            yield result.measure
     for name, objective in policy.objectives.items():
-        if family(name) in HARMFUL:
-            found = drift.get(name)
-            baseline = found.baseline if found else None
-            yield missed(name, objective, facts.current.value(name), baseline) is not None
+        found = drift.get(name)
+        baseline = found.baseline if found else None
+        if missed(name, objective, facts.current.value(name), baseline) is not None:
+            yield name
 
 
 def served_usd(facts: DayFacts) -> float | None:

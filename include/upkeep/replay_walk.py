@@ -24,7 +24,7 @@ from upkeep.records import (
 )
 from upkeep.replay_day import HashedFacts, Made, StoredDay, methods_of
 from upkeep.replay_jobs import Jobs, Outcome
-from upkeep.replay_truth import harm, served_usd
+from upkeep.replay_truth import Harm, harm, served_usd
 from upkeep.spec import ModelSpec, Policy
 
 JOBS = ("compress", "retrain")
@@ -42,7 +42,7 @@ class Walked(NamedTuple):
     carried_outcome: Outcome
     compressed: bool
     carried_compressed: bool
-    harm: bool | None
+    harm: Harm | None
     served_usd: float | None
 
 

@@ -99,6 +99,9 @@ def _why(records: DayRecords) -> Iterator[str]:
 
 
 def _outcomes(records: DayRecords) -> Iterator[str]:
+    for answer in records.allotted:
+        if answer.verdict != "granted":
+            yield f"**{answer.wish.kind} wished**, {plain(answer.words)}"
     for job in records.jobs:
         method = f" ({plain(job.job.method)})" if job.job else ""
         yield f"**{job.kind}{method}: {plain(outcome_of(job))}.** {_gate_words(job)}"

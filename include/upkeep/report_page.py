@@ -134,6 +134,10 @@ def _head(records: DayRecords) -> Iterator[str]:
             f"{escape(order.note)}</p>"
         )
     reasons = decision.reasons if decision else ()
+    for answer in records.allotted:
+        if answer.verdict != "granted":
+            wished = f"<b>{answer.wish.kind} wished</b>, {escape(answer.words)}"
+            yield f'<p class="order">{wished}</p>'
     if reasons:
         yield f'<ul class="why">{"".join(f"<li>{escape(r.words)}</li>" for r in reasons)}</ul>'
 

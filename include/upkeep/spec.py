@@ -116,10 +116,14 @@ class MeasurePolicy(Part):
 
 
 class BaselinePolicy(Part):
-    """Which days are the baseline; none before ``since``, which orders a new one."""
+    """Which days are the baseline; none before ``since``, which orders a new one.
+
+    It reaches ``days`` and a month back, the month because a bad level of some weeks must not be
+    all that is remembered; under ``min_days`` nothing is judged.
+    """
 
     since: date | None = Field(None, strict=False)
-    days: Annotated[int, Field(ge=3, le=366)] = 28
+    days: Annotated[int, Field(ge=3, le=366)] = 56
     min_days: Annotated[int, Field(ge=3, le=366)] = 5
 
 

@@ -77,7 +77,8 @@ class LocalStore:
         found = []
         for folder, subfolders, names in os.walk(top, onerror=_raise_unless_absent):
             subfolders[:] = [name for name in subfolders if "~" not in name]
-            found += [Path(folder, name).relative_to(self._root).as_posix() for name in names]
+            below = folder[len(self.root) + 1 :].replace(os.sep, "/")
+            found += [f"{below}/{name}" if below else name for name in names]
         return sorted(key for key in found if "~" not in key)
 
     def put_folder(self, prefix: str, path: Path) -> Folder:

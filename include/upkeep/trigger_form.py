@@ -8,8 +8,9 @@ from typing import Any, Literal, TypedDict, get_args
 MAX_NOTE_CHARS = 2_000
 
 TriggerAction = Literal["auto", "evaluate_only", "compress", "retrain"]
-DagName = Literal["daily_cycle", "compress", "retrain", "rollback", "rate_outputs"]
+DagName = Literal["daily_cycle", "compress", "retrain", "rollback", "rate_outputs", "replay"]
 MOST_ASKED = 50
+MAX_POLICY_CHARS = 32 * 1024
 WHOLE_FLEET = " Empty: the whole fleet."
 
 
@@ -92,6 +93,28 @@ _FIELDS: tuple[ParamHelp, ...] = (
         default=5,
     ),
     _field(
+        "from_day",
+        "null string",
+        "First day",
+        "The first UTC day, as YYYY-MM-DD. Empty: the first one that was decided.",
+        default=None,
+    ),
+    _field(
+        "to_day",
+        "null string",
+        "Last day",
+        "The last UTC day, as YYYY-MM-DD. Empty: the last one that was decided.",
+        default=None,
+    ),
+    _field(
+        "policy",
+        "null string",
+        "Policy",
+        "Another policy, as the YAML of a model's file or of its policy part, at most "
+        f"{MAX_POLICY_CHARS} characters. Empty: each day's recorded one, byte for byte.",
+        default="",
+    ),
+    _field(
         "note",
         "null string",
         "Note",
@@ -107,6 +130,7 @@ PARAMS_OF: Mapping[DagName, tuple[str, ...]] = {
     "retrain": _COMMON,
     "rollback": ("models", "to_version", "note"),
     "rate_outputs": ("day", "models", "how_many"),
+    "replay": ("models", "from_day", "to_day", "policy", "note"),
 }
 # Airflow's form lets nobody trigger while a field that may not be null is empty.
 NEEDED: Mapping[DagName, tuple[str, ...]] = {
@@ -115,6 +139,7 @@ NEEDED: Mapping[DagName, tuple[str, ...]] = {
     "retrain": ("models",),
     "rollback": ("models", "note"),
     "rate_outputs": ("models",),
+    "replay": (),
 }
 
 

@@ -37,10 +37,11 @@ def effective(run: Any, dag: DagName, fleet_names: Sequence[str]) -> TriggerPara
 
     """
     from upkeep.params import effective_params
+    from upkeep.trigger_form import PARAMS_OF
 
     conf = run.conf or {}
     try:
-        if isinstance(conf, dict) and not conf.get("day") and dag != "rollback":
+        if isinstance(conf, dict) and not conf.get("day") and "day" in PARAMS_OF[dag]:
             conf = {**conf, "day": day_under_review(run).isoformat()}
         return effective_params(conf, fleet_names, datetime.now(UTC).date(), dag=dag)
     except ParamError as error:

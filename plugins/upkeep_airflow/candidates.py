@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -119,11 +118,13 @@ def report(asked: Asked, promoted: str | None, ti: Any = None) -> None:
 
 def roll_back(dag_run: Any = None, ti: Any = None) -> str:
     """Put an earlier champion back: one write of the alias, recorded in the ledger."""
+    from upkeep.past_jobs import rollback_key
+
     route = daily.cycle()
     params = effective(dag_run, "rollback", route.fleet_names())
     [model] = params.models
-    run = hashlib.sha256(dag_run.run_id.encode()).hexdigest()[:12]
-    entry = route.rollback(model, params.to_version, params.note, f"{model}/rollback/{run}")
+    key = rollback_key(model, dag_run.run_id)
+    entry = route.rollback(model, params.to_version, params.note, key)
     words = f"version {entry.version} is champion again, in place of {entry.replaced_version}"
     ti.xcom_push(key=SAID_KEY, value=[f"{model}: **{words}**: {plain(params.note)}"])
     return entry.version

@@ -12,15 +12,14 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from upkeep_airflow.asked import effective, name_map_index, owner_of, run_of
 from upkeep_airflow.links import URL_KEY
 from upkeep_airflow.notes import SAID_KEY, plain
-from upkeep_airflow.runs import start_run
 from upkeep_airflow.shards import Shard, each, names, shards_of
 
 if TYPE_CHECKING:
-    from upkeep.cycle import Cycle, JobPlan, StartedDay
+    from upkeep.cycle import Cycle, StartedDay
     from upkeep.records import Decision, Revision, ValidationResult
 
 LOG = logging.getLogger(__name__)
-PLANS_KEY, DECIDE_ID = "plans", "model_day.decide"
+DECIDE_ID = "model_day.decide"
 UNFINISHED = ("queued", "running")
 
 
@@ -101,34 +100,16 @@ def decide(shard: Shard, ti: Any = None) -> list[str]:
     """Compare with the baseline, find the cause, decide; the models that are decided."""
     name_map_index(names(shard))
     route, day = cycle(), date.fromisoformat(shard["day"])
-
-    def step(model: str) -> tuple[Decision, JobPlan | None]:
-        return route.decide(model, day), route.act(model, day, shard["owner"])
-
     decided: list[str] = []
     said: list[str] = []
-    plans: list[dict[str, Any]] = []
     try:
-        for model, (made, plan) in each(shard, step):
+        for model, made in each(shard, lambda model: route.decide(model, day)):
             decided.append(f"{model}: {made.action} ({made.cause})")
             said.append(sentence(made))
-            if plan is not None:
-                plans.append(_plan(plan, said[-1]))
     finally:  # what is decided counts, even where another model of the shard failed
         name_map_index("; ".join(decided) or names(shard))
         ti.xcom_push(key=SAID_KEY, value=said)
-        ti.xcom_push(key=PLANS_KEY, value=plans)
     return decided
-
-
-def _plan(plan: JobPlan, why: str) -> dict[str, Any]:
-    return {
-        "model": plan.model,
-        "day": plan.day.isoformat(),
-        "kind": plan.kind,
-        "run_id": plan.run_id,
-        "why": why,
-    }
 
 
 def sentence(made: Decision) -> str:
@@ -137,37 +118,11 @@ def sentence(made: Decision) -> str:
     return f"{made.model}: **{made.action}** ({made.cause}): {plain(first)}"
 
 
-def act(shard: Shard, dag_run: Any = None, ti: Any = None) -> list[str]:
-    """Start the runs that follow from the decisions, or adopt them; their names.
-
-    What was decided counts, even where another model of the shard failed. A backfill decides
-    about past days and starts no run.
-    """
-    name_map_index(f"{names(shard)}: nothing to do")
-    plans = ti.xcom_pull(task_ids=DECIDE_ID, key=PLANS_KEY, map_indexes=ti.map_index)
-    started: list[str] = []
-    for plan in plans or ():
-        if dag_run.run_type == "backfill":
-            LOG.info("a backfill starts no run; this would have been %s", plan["run_id"])
-            continue
-        made = start_run(plan["kind"], plan["run_id"], _conf(plan, dag_run), plan["why"])
-        LOG.info("%s %s", plan["run_id"], "started" if made else "adopted: it exists")
-        started.append(plan["run_id"])
-        name_map_index(", ".join(started))
-    return started
-
-
-def _conf(plan: dict[str, Any], dag_run: Any) -> dict[str, Any]:
-    if plan["kind"] == "rollback":
-        return {"models": [plan["model"]], "note": f"decided by the policy on {plan['day']}"}
-    ask = bool((dag_run.conf or {}).get("require_approval", False))
-    return {"models": [plan["model"]], "day": plan["day"], "require_approval": ask}
-
-
-def report(shard: Shard, decided: list[str] | None, ti: Any = None) -> None:
-    """Project the day to MLflow and give it free; fails where a model was not decided."""
+def report(shard: Shard, acted: list[str] | None, ti: Any = None) -> None:
+    """Project the day to MLflow and give it free; fails where a model has no decision or end."""
     name_map_index(names(shard))
     route, day = cycle(), date.fromisoformat(shard["day"])
+    decided = ti.xcom_pull(task_ids=DECIDE_ID, map_indexes=ti.map_index)
     said = [] if decided else [f"{plain(names(shard))}: **no decision**"]
     if said:
         ti.xcom_push(key=SAID_KEY, value=said)
@@ -176,5 +131,6 @@ def report(shard: Shard, decided: list[str] | None, ti: Any = None) -> None:
             ti.xcom_push(key=URL_KEY, value=url)
             said.append(f"[{model} in MLflow]({url})")
     ti.xcom_push(key=SAID_KEY, value=said)
-    if not decided:
-        raise AirflowFailException(f"{names(shard)}: no decision; see the task that failed")
+    if not decided or acted is None:
+        what = "not acted upon" if decided else "no decision"
+        raise AirflowFailException(f"{names(shard)}: {what}; see the task that failed")

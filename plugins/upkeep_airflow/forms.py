@@ -8,6 +8,8 @@ from airflow.sdk import Param
 
 from upkeep.trigger_form import MOST_ASKED, DagName, ParamHelp, param_schema
 
+FORMATS = {"day": "date", "from_day": "date", "to_day": "date", "policy": "multiline"}
+
 
 def form(dag: DagName) -> dict[str, Param]:
     """The Params of a DAG; what they let pass is checked again, strictly, in the first task."""
@@ -29,8 +31,8 @@ def _schema(field: ParamHelp) -> dict[str, Any]:
         schema["enum"] = field["enum"]
     if field["name"] == "how_many":
         schema |= {"minimum": 1, "maximum": MOST_ASKED}
-    if field["name"] == "day":
-        schema["format"] = "date"
+    if field["name"] in FORMATS:
+        schema["format"] = FORMATS[field["name"]]
     if "array" in field["type"]:
         schema["items"] = {"type": "string"}
     return schema

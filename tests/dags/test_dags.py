@@ -28,8 +28,9 @@ DAILY = {
     "model_day.observe": {"open_day"},
     "model_day.evaluate": {"open_day", "model_day.observe"},
     "model_day.decide": {"open_day", "model_day.evaluate"},
-    "model_day.act": {"open_day", "model_day.decide"},
-    "model_day.report": {"open_day", "model_day.decide", "model_day.act"},
+    "allot": {"open_day", "model_day.decide"},
+    "model_end.act": {"open_day", "allot"},
+    "model_end.report": {"open_day", "model_end.act"},
 }
 CANDIDATE = {
     "open_candidates": set(),
@@ -49,6 +50,11 @@ ORDER = {
         "rating.ask": {"open_ratings"},
         "rating.record": {"open_ratings", "rating.ask"},
     },
+    "replay": {
+        "open_replay": set(),
+        "decide_again": {"open_replay"},
+        "tell": {"decide_again"},
+    },
 }
 
 
@@ -59,7 +65,7 @@ def bag() -> DagBag:
 
 
 def test_every_dag_parses(bag: DagBag) -> None:
-    """There is no import error, and there are the five DAGs with a trigger form."""
+    """There is no import error, and there are the six DAGs with a trigger form."""
     assert bag.import_errors == {}
     assert set(bag.dags) == set(NAMES)
 

@@ -151,7 +151,7 @@ def test_the_schedule_makes_the_run_for_the_day_before(stack: Stack, fake: Path)
 
 
 def test_one_bad_model_stops_no_other(stack: Stack, fake: Path, plan: Callable[..., None]) -> None:
-    """It is red, and so is its run; the others are decided, and their jobs run meanwhile."""
+    """It is red, and so is its run; the others are decided meanwhile, and their jobs follow."""
     plan(
         action={"docs-assistant": "retrain"},
         refused={"broken.yaml": "broken.yaml:3: unknown key"},
@@ -159,20 +159,51 @@ def test_one_bad_model_stops_no_other(stack: Stack, fake: Path, plan: Callable[.
     )
     note = "{{ 1 + 1 }}"
     stack.trigger("daily_cycle", {"day": "2026-03-05", "note": note}, "isolation")
-    stack.wait("retrain", "docs-assistant--2026-03-05--retrain", ENDS_WITHIN_S)
-    assert stack.client().run("daily_cycle", "isolation")["state"] == "running"
+    others = {"docs-assistant: retrain (none)", "quiet-model: keep (none)"}
+    _until(lambda: others <= _labels(stack, "daily_cycle", "isolation", "decide"))
+    assert _calls(fake, "allot") == []  # the budget is shared out once all models are decided
     (fake / "go").touch()
     with pytest.raises(StackError, match="bad-model"):
         stack.wait("daily_cycle", "isolation", ENDS_WITHIN_S)
+    stack.wait("retrain", "docs-assistant--2026-03-05--retrain", ENDS_WITHIN_S)
     states = _states(stack, "daily_cycle", "isolation")
     assert [states["decide", n] for n in range(4)] == [
         "upstream_failed", "success", "success", "upstream_failed",
     ]  # fmt: skip
-    decided = _labels(stack, "daily_cycle", "isolation", "decide")
-    assert {"docs-assistant: retrain (none)", "quiet-model: keep (none)"} <= decided
+    assert others <= _labels(stack, "daily_cycle", "isolation", "decide")
     written = stack.client().run("daily_cycle", "isolation")["note"]
     assert "docs-assistant: **retrain**" in written
     assert "bad-model: **no decision**" in written
+
+
+def test_the_budget_is_shared_out_once_all_are_decided(
+    stack: Stack, fake: Path, plan: Callable[..., None]
+) -> None:
+    """One model cannot be decided: the others' wishes are answered together, in one task."""
+    (fake / "go").unlink(missing_ok=True)
+    plan(
+        action=dict.fromkeys(FLEET, "compress"),
+        hangs={"bad-model": "decide"},
+        short={"quiet-model": "6.00 GPU-hours asked, 2.50 left"},
+    )
+    stack.trigger("daily_cycle", {"day": "2026-03-16"}, "shared")
+    _until(lambda: len(_calls(fake, "decide")) == len(FLEET))
+    assert _calls(fake, "allot") == []
+    (fake / "go").touch()
+    with pytest.raises(StackError, match="bad-model"):
+        stack.wait("daily_cycle", "shared", ENDS_WITHIN_S)
+    stack.wait("compress", "docs-assistant--2026-03-16--compress", ENDS_WITHIN_S)
+    answered = {tuple(call[3:]) for call in _calls(fake, "allot")}
+    assert answered == {("docs-assistant compress", "quiet-model compress")}
+    assert _calls(fake, "run_job") == [
+        ["run_job", "docs-assistant", "2026-03-16", "compress"]
+    ]  # nothing of the refused model, nothing of the one without a decision
+    states = _states(stack, "daily_cycle", "shared")
+    assert states["allot", -1] == "success"
+    assert [states["act", n] for n in range(3)] == ["success"] * 3
+    assert [states["report", n] for n in range(3)] == ["failed", "success", "success"]
+    written = stack.client().run("daily_cycle", "shared")["note"]
+    assert "quiet-model: compress wished, refused: 6.00 GPU-hours asked, 2.50 left" in written
 
 
 def test_a_second_run_of_a_day_starts_no_second_job(
@@ -253,9 +284,9 @@ def test_the_button_leads_to_mlflow(stack: Stack, plan: Callable[..., None]) -> 
     conf = {"day": "2026-03-14", "models": ["docs-assistant"]}
     stack.trigger("daily_cycle", conf, "linked")
     stack.wait("daily_cycle", "linked", ENDS_WITHIN_S)
-    for task_id in ("observe", "decide", "report"):
+    for task_id in ("model_day.observe", "model_day.decide", "model_end.report"):
         path = "/api/v2/dags/daily_cycle/dagRuns/linked/taskInstances"
-        found = stack.client().call("GET", f"{path}/model_day.{task_id}/links?map_index=0")
+        found = stack.client().call("GET", f"{path}/{task_id}/links?map_index=0")
         assert (
             found["extra_links"]["MLflow run"] == "http://127.0.0.1/docs-assistant/2026-03-14/day"
         )

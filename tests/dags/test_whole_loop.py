@@ -134,6 +134,6 @@ def test_the_page_of_a_run_is_known_to_the_listing(stack: Stack) -> None:
     decided = json.loads(_upkeep(stack.state, "decisions", "--json"))
     pages = {row["day"]: row["mlflow_run_id"] for row in decided}
     assert all(pages[day.isoformat()] for day in DAYS)
-    replayed = json.loads(_upkeep(stack.state, "replay", MODEL, "--json"))
+    replayed = json.loads(_upkeep(stack.state, "replay", MODEL, "--json"))["days"]
     assert {row["identical"] for row in replayed} == {True}
     assert len(replayed) == len(decided)

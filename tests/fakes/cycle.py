@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 from upkeep.errors import ParamError, StoreError
 from upkeep.records import (
+    Allotted,
     Approval,
     Candidate,
     Decision,
@@ -28,6 +30,7 @@ from upkeep.records import (
     Reason,
     Revision,
     ValidationResult,
+    Wish,
 )
 from upkeep.store import Store, open_store
 
@@ -134,12 +137,32 @@ class Cycle:
             policy_version="1", policy_sha256=ZEROS,
         )  # fmt: skip
 
-    def act(self, model: str, day: date, owner: str = "") -> JobPlan | None:
-        """The run that follows."""
-        self._called("act", model, day)
+    def wish(self, model: str, day: date, owner: str = "") -> Wish | None:
+        """The run that would follow; none where ``decide`` was planned to fail."""
+        self._called("wish", model, day)
         action = self.plan("action").get(model, "keep")
-        follows = action in ("compress", "retrain", "rollback")
-        return JobPlan(model, day, action, f"{model}--{day}--{action}") if follows else None
+        undecided = "decide" in (self.plan("fails").get(model), self.plan("hangs").get(model))
+        follows = action in ("compress", "retrain", "rollback") and not undecided
+        return Wish(model=model, kind=action) if follows else None
+
+    def allot(self, day: date, wishes: Sequence[Wish]) -> tuple[Allotted, ...]:
+        """Grant all but what the plan refuses."""
+        self._called("allot", "", day, *(f"{w.model} {w.kind}" for w in wishes))
+        return tuple(self._answer(wish) for wish in wishes)
+
+    def _answer(self, wish: Wish) -> Allotted:
+        why = self.plan("short").get(wish.model)
+        if why is None:
+            return Allotted(wish=wish, verdict="granted", words="granted: 0.00 GPU-hours")
+        return Allotted(wish=wish, verdict="refused", words=f"refused: {why}")
+
+    def act(self, model: str, day: date, owner: str = "") -> JobPlan | None:
+        """The run that follows, unless the budget was short."""
+        self._called("act", model, day)
+        wish = self.wish(model, day, owner)
+        if wish is None or self._answer(wish).verdict == "refused":
+            return None
+        return JobPlan(model, day, wish.kind, f"{model}--{day}--{wish.kind}")
 
     def report(self, model: str, day: date, owner: str = "") -> str | None:
         """One MLflow run for all."""

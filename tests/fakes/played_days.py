@@ -42,6 +42,8 @@ def play(
     cycle.look_back(MODEL, day)
     cycle.evaluate(MODEL, day)
     decision = cycle.decide(MODEL, day)
+    wish = cycle.wish(MODEL, day, f"run-{day}")
+    cycle.allot(day, [wish] if wish else [])
     plan = cycle.act(MODEL, day, f"run-{day}")
     if plan is not None:
         follow(cycle, plan)

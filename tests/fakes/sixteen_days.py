@@ -189,6 +189,8 @@ class Production:
             current=current,
             history=History.of(self.history[-35:]),
             past_decisions=tuple(self.past[-35:]),
+            champion_event="promote" if self.version > 1 else "register",
+            earlier_version=str(self.version - 1) if self.version > 1 else None,
         )
 
     def live(self, truth: Truth) -> Judged:

@@ -1,0 +1,1 @@
+"""Whether a drift can be believed: a simulated fleet, planted faults, peers, and public data."""
