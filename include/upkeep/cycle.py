@@ -35,7 +35,7 @@ from upkeep.candidate import CandidateRoute, Kind
 from upkeep.credentials import Credentials
 from upkeep.deployment import Deployment
 from upkeep.errors import LeaseHeld, ParamError
-from upkeep.facts import gather
+from upkeep.facts import gather, scaling_hint
 from upkeep.opening import open_day, opened_day, record_orders
 from upkeep.params import TriggerParams
 from upkeep.past_jobs import follow_up
@@ -163,6 +163,9 @@ class Cycle:
         found: Diagnosis = adopt_or_put(
             self.store, record_key(model, day, "diagnosis"), diagnosis.diagnose(facts, drifts)
         )
+        price = spec.price_on(day)
+        hint = scaling_hint(self.store, model, day, price.machines if price else None)
+        adopt_or_put(self.store, record_key(model, day, "scaling"), hint)
         made = decision.decide(facts, drifts, found, spec.policy, methods_of(spec))
         return adopt_or_put(self.store, record_key(model, day, "decision"), made)
 

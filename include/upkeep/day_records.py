@@ -32,6 +32,7 @@ from upkeep.records import (
     Override,
     People,
     Revision,
+    ScalingHint,
     ValidationResult,
     canonical_json,
     sha256_hex,
@@ -43,7 +44,7 @@ MOST_IMAGES = 40
 GX_DOCUMENT = "great-expectations.json"
 DAY_STEPS = (
     *("open", "metrics", "validation", "quality", "facts"),
-    *("drift", "diagnosis", "decision", "override", "people"),
+    *("drift", "diagnosis", "scaling", "decision", "override", "people"),
 )
 JOB_STEPS = ("job", "candidate", "benchmark", "gate", "approval", "promotion", "failure")
 
@@ -106,6 +107,7 @@ class DayRecords:
     gx_document: bytes | None
     late: tuple[Revision, ...] = ()
     people: People | None = None
+    scaling: ScalingHint | None = None
     images: tuple[bytes, ...] = ()
     allotted: tuple[Allotted, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -154,6 +156,7 @@ def read_day(store: Records, model: str, day: date, revision: int = 1) -> DayRec
         facts=read("facts", DayFacts),
         drift=read("drift", Drift),
         diagnosis=read("diagnosis", Diagnosis),
+        scaling=read("scaling", ScalingHint),
         decision=read("decision", Decision),
         override=read("override", Override),
         jobs=tuple(job for kind in JOB_KINDS if (job := _job(store, prefix, kind)) is not None),

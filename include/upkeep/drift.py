@@ -71,7 +71,7 @@ def compare(facts: DayFacts, policy: Policy) -> Drift:
     is ``unknown``, never ``stable``.
     """
     panel = panel_of(facts, policy)
-    if not panel.charts:
+    if panel is None:
         return Drift(model=facts.model, day=facts.day, results=())
     with np.errstate(all="ignore"):  # rows without days are NaN, and said to be unknown
         found = _judge(panel, policy)
@@ -200,7 +200,7 @@ def _result(row: int, chart: Chart, facts: DayFacts, policy: Policy, found: _Jud
 
 def _ready(found: _Judged, row: int, needed: int) -> bool:
     judged = (found.level[row], found.effect[row], found.evidence[row])
-    return bool(found.known[row] >= needed and np.isfinite(judged).all())
+    return bool(found.known[row] >= needed and all(math.isfinite(x) for x in judged))
 
 
 def _without_vote(found: DriftResult, vote: Vote) -> DriftResult:
@@ -238,7 +238,7 @@ def _unknown(chart: Chart, known: int, why: str) -> DriftResult:
 def _known(row: int, chart: Chart, found: _Judged) -> DriftResult:
     level, effect, half = (float(x[row]) for x in (found.level, found.effect, found.half))
     mix = float(found.mix[row])
-    result = DriftResult(
+    result = DriftResult.model_construct(  # validated once, with its words
         measure=chart.name,
         slice=chart.slice,
         baseline=_digits(chart.raw(level)),
@@ -261,7 +261,8 @@ def _known(row: int, chart: Chart, found: _Judged) -> DriftResult:
         needed=_digits(float(found.needed[row])),
     )
     note = "" if found.at_home[row] else "; too few days of this weekday class to judge by"
-    return result.model_copy(update={"words": words_of(result) + note})
+    fields = {name: getattr(result, name) for name in DriftResult.model_fields}
+    return DriftResult(**fields | {"words": words_of(result) + note})
 
 
 def _state(row: int, chart: Chart, found: _Judged) -> DriftState:

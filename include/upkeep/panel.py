@@ -92,10 +92,11 @@ class Panel(NamedTuple):
     counts: Floats
 
 
-def panel_of(facts: DayFacts, policy: Policy) -> Panel:
+def panel_of(facts: DayFacts, policy: Policy) -> Panel | None:
     """The table of the policy's measures that were ever collected, their slices, the shares.
 
-    Days that cannot be trusted, and days before ``baseline.since``, are left out.
+    Days that cannot be trusted, and days before ``baseline.since``, are left out. None where
+    nothing was ever collected that the policy names.
     """
     history, since = facts.history, policy.baseline.since
     places = [
@@ -104,15 +105,10 @@ def panel_of(facts: DayFacts, policy: Policy) -> Panel:
         if history.trusted[n] and day < facts.day and (since is None or day >= since)
     ]
     charts = tuple(_charts(facts, policy))
-    shape = (len(charts), len(places) + 1)
-    values, errors, counts = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
-    shared = _days_with_shares(facts, places)
+    if not charts:
+        return None
+    values, errors, counts = _columns(facts, charts, places)
     for row, chart in enumerate(charts):
-        series = _series(facts, chart)
-        if series is not None:
-            _fill(values[row], errors[row], counts[row], chart, series, places)
-        if chart.parent == measures.SHARE:
-            values[row, :-1] = np.where(np.isnan(values[row, :-1]) & shared, 0.0, values[row, :-1])
         if chart.today is not None and chart.today.value is not None:
             values[row, -1] = _today(chart, chart.today.value, values[row, :-1])
             errors[row, -1] = _error(chart, chart.today.value, chart.today.error)
@@ -130,7 +126,8 @@ def panel_of(facts: DayFacts, policy: Policy) -> Panel:
 def _charts(facts: DayFacts, policy: Policy) -> Iterator[Chart]:
     today = {m.name: m for m in facts.current.measures if m.value is not None}
     seen = {*today, *facts.history.names()}
-    yield from (Chart.of(n, rule, today.get(n)) for n, rule in policy.measures.items() if n in seen)
+    named = sorted(policy.measures.items())
+    yield from (Chart.of(n, rule, today.get(n)) for n, rule in named if n in seen)
     for name in sorted(today):
         parent, slice_ = measures.split(name)
         if slice_ is not None and parent in policy.measures and parent != measures.SHARE:
@@ -160,16 +157,28 @@ def _days_with_shares(facts: DayFacts, places: Sequence[int]) -> Flags:
     return np.array([any(c[n] is not None for c in columns) for n in places], dtype=bool)
 
 
-def _fill(
-    values: Floats, errors: Floats, counts: Floats, chart: Chart, series: Series, places: list[int]
-) -> None:
-    raw = np.array([series.values[n] for n in places], dtype=np.float64)  # None becomes NaN
-    inner = np.array([series.errors[n] for n in places], dtype=np.float64)
-    counts[:-1] = [series.n[n] for n in places]
-    if chart.relative:
-        raw = np.where(raw > 0.0, raw, np.nan)
-        inner, raw = inner / raw, np.log(raw)
-    values[:-1], errors[:-1] = raw, np.nan_to_num(inner, nan=0.0)
+def _columns(
+    facts: DayFacts, charts: Sequence[Chart], places: Sequence[int]
+) -> tuple[Floats, Floats, Floats]:
+    """Values, errors and counts of the earlier days on their charts' scale; today stays NaN."""
+    nothing = (None,) * len(facts.history.days)
+    empty = Series(name="", signature="", values=nothing, errors=nothing, n=(0,) * len(nothing))
+    series = [_series(facts, chart) or empty for chart in charts]
+    wanted = np.array([*places, -1], dtype=np.int64)
+    padded = [*((s.values, s.errors, s.n) for s in series)]
+    # None becomes NaN; a last column for the day under review
+    raw, inner, counts = (
+        np.array([(*row[kind], np.nan) for row in padded], dtype=np.float64)[:, wanted]
+        for kind in range(3)
+    )
+    relative = np.array([chart.relative for chart in charts])[:, None]
+    usable = np.where(relative & ~(raw > 0.0), np.nan, raw)
+    errors = np.where(relative, inner / usable, inner)
+    values = np.where(relative, np.log(np.where(relative, usable, 1.0)), usable)
+    shares = np.array([chart.parent == measures.SHARE for chart in charts])[:, None]
+    shared = np.array([*_days_with_shares(facts, places), False])[None, :]
+    values = np.where(shares & shared & np.isnan(values), 0.0, values)
+    return values, np.where(np.isnan(errors), 0.0, errors), np.where(counts == counts, counts, 0.0)  # noqa: PLR0124
 
 
 def _today(chart: Chart, value: float, past: Floats) -> float:

@@ -226,6 +226,11 @@ def _causes(records: DayRecords) -> Iterator[str]:
     ranked = records.diagnosis.ranked if records.diagnosis else ()
     rows = ((escape(r.cause.replace("_", " ")), number(r.score), escape(r.words)) for r in ranked)
     yield from table("Causes considered", ("Cause", "#Score", "Why"), rows)
+    cost = records.diagnosis.cost if records.diagnosis else None
+    if cost is not None:
+        yield f"<h2>What changed the cost</h2><p>{escape(cost.words)}</p>"
+    if records.scaling is not None:
+        yield f"<h2>Machines by the hour of the week</h2><p>{escape(records.scaling.words)}</p>"
 
 
 def _findings(records: DayRecords) -> Iterator[str]:

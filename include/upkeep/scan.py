@@ -23,6 +23,7 @@ freedom of the standard deviation; in sums of days each counts at most CLIP stan
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy import special
@@ -100,12 +101,21 @@ def alarm_rate(h: Floats, window: int) -> Floats:
     return np.asarray(np.maximum(scanned, 0.5 * special.erfc(h / math.sqrt(2.0))))
 
 
+@lru_cache(maxsize=64)
+def _grid_rates(window: int) -> Floats:
+    return alarm_rate(GRID, window)
+
+
 def threshold(tolerances: Floats, rate_per_day: float, window: int) -> float:
     """The threshold at which charts with these tolerances, in sd, keep to ``rate_per_day``.
 
     7 where not even that is enough: an alarm then needs seven standard deviations.
     """
-    rates = alarm_rate(np.maximum(GRID[:, None], tolerances[None, :]), window).sum(axis=1)
+    beyond = tolerances[None, :] > GRID[:, None]
+    own = alarm_rate(np.minimum(np.maximum(tolerances, GRID[0]), NEVER), window)
+    rates = np.sum(np.where(beyond, own, 0.0), axis=1) + np.sum(~beyond, axis=1) * _grid_rates(
+        window
+    )
     fits = np.flatnonzero(rates <= rate_per_day)
     if not fits.size:
         return float(GRID[-1])

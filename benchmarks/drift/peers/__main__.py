@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
@@ -44,6 +45,7 @@ from benchmarks.drift.worlds import WORLDS
 
 HERE = Path(__file__).parent
 LIMIT_S = 1800
+INSTALLED = "installed"  # a file that says that pip ended well
 # name of the environment: what pip installs, and the scripts' arguments after data and answer
 LIBRARIES: Mapping[str, tuple[tuple[str, ...], str, tuple[tuple[str, ...], ...]]] = {
     "river": (("river",), "run_river.py", (("adwin",), ("page-hinkley",))),
@@ -153,9 +155,10 @@ def library(folder: Path, name: str, data: Path) -> Iterator[Answer]:
     home = folder / name
     python = home / "bin" / "python"
     try:
-        if not python.exists():
+        if not (home / INSTALLED).exists():
             venv.create(home, with_pip=True)
             _call([str(python), "-m", "pip", "install", "-q", *packages])
+            (home / INSTALLED).touch()
         for n, arguments in enumerate(calls):
             answer = folder / f"{name}-{n}.json"
             _call([str(python), str(HERE / script), str(data), str(answer), *arguments])
@@ -165,7 +168,9 @@ def library(folder: Path, name: str, data: Path) -> Iterator[Answer]:
 
 
 def _call(command: list[str]) -> None:
-    subprocess.run(command, check=True, capture_output=True, timeout=LIMIT_S, env={})
+    # A library must not find the packages of this environment.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run(command, check=True, capture_output=True, timeout=LIMIT_S, env=env)
 
 
 def _last_line(error: subprocess.CalledProcessError | subprocess.TimeoutExpired) -> str:
