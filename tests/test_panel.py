@@ -58,7 +58,9 @@ def panel(
         past_decisions=(),
     )
     update = {"measures": dict(rules or {"x": LOWER}), "baseline": BaselinePolicy(since=since)}
-    return panel_of(facts, default_policy().model_copy(update=update))
+    found = panel_of(facts, default_policy().model_copy(update=update))
+    assert found is not None
+    return found
 
 
 def row(found: Panel, name: str) -> list[float]:
@@ -205,7 +207,7 @@ def test_a_relative_share_of_zero_is_not_a_share_of_one() -> None:
 # ---------------------------------------------------------------- which charts
 
 
-def test_charts_are_the_policys_measures_then_todays_slices_then_shares() -> None:
+def test_charts_are_the_policys_measures_by_name_then_todays_slices_then_shares() -> None:
     """A slice that today has not, and a measure that was never collected, have no chart."""
     days = [
         day_of(0, {"x": 1.0, "y": 1.0, "x[old]": 1.0, "other": 1.0}),
@@ -213,8 +215,8 @@ def test_charts_are_the_policys_measures_then_todays_slices_then_shares() -> Non
     ]
     found = panel(days, rules={"y": FACT, "x": LOWER, "never": LOWER})
     assert [(c.name, c.parent, c.slice, c.role) for c in found.charts] == [
-        ("y", "y", None, "context"),
         ("x", "x", None, "page"),
+        ("y", "y", None, "context"),
         ("x[a]", "x", "a", "slice"),
         ("x[b]", "x", "b", "slice"),
         ("share[a]", "share", "a", "context"),

@@ -28,9 +28,9 @@ def clear(charts: int, sd: float = 1.0) -> Noise:
     return noise_like(none, np.full(charts, sd), many, none)
 
 
-def days_of(values: Floats) -> Whitened:
-    """Independent days, NaN where one is missing."""
-    return noise.whiten(values, np.arange(values.shape[1]), np.zeros(len(values)))
+def days_of(values: Floats, rho: float = 0.0) -> Whitened:
+    """Days whose neighbours have correlation ``rho``, NaN where one is missing."""
+    return noise.whiten(values, np.arange(values.shape[1]), np.full(len(values), rho))
 
 
 # ---------------------------------------------------------------- scores
@@ -96,7 +96,7 @@ class _Chart:
 def test_a_beginning_before_the_level_is_known_has_no_score() -> None:
     """The level is known from the fourth of six days on: only two beginnings come after it."""
     level = np.array([[0.0, 0.0, 0.0, 1.0, 1.0, 0.0]])
-    found = scan.scan(days_of(np.arange(6.0)[None, :]), level, clear(1), 5)
+    found = scan.scan(days_of(np.arange(6.0)[None, :], 0.5), level, clear(1), 5)
     assert np.isnan(found[:, 0]).tolist() == [False, False, True, True, True]
 
 
