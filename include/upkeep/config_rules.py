@@ -24,7 +24,19 @@ from upkeep.yaml_strict import Loc, Node
 
 # Names that are folders of the store, device names of Windows, or files of fleet/.
 RESERVED_NAMES = frozenset(
-    {"leases", "models", "replays", "quarantine", "fleet", "defaults", "budget", "con", "prn", "aux", "nul"}
+    {
+        "leases",
+        "models",
+        "replays",
+        "quarantine",
+        "fleet",
+        "defaults",
+        "budget",
+        "con",
+        "prn",
+        "aux",
+        "nul",
+    }
     | {f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10)}
 )
 
