@@ -191,7 +191,7 @@ def test_a_slow_decay_is_found_although_every_step_is_small() -> None:
         ]
         days = (n for n in range(60, 90) if _drifted(falling[: n + 1]))
         found.append(next(days, 999) - 59)
-    assert min(found) > 1
+    assert sorted(found)[1] > 3  # one of six may alarm by chance before
     assert max(found) <= 28
 
 

@@ -83,14 +83,23 @@ def test_autocorrelation_is_the_planted_one_drawn_towards_the_prior(
     table = table - noise.median_of(table)[:, None]
     pairs = 59.0 * (1.0 - missing) ** 2
     drawn = (pairs * rho + 15.0 * 0.15) / (pairs + 15.0)
-    found = noise.autocorrelation(table, np.ones(2000))
+    found = noise.autocorrelation(table, np.arange(60), np.ones(2000))
     assert found.mean() == pytest.approx(drawn, abs=0.035)
+
+
+def test_days_that_are_not_neighbours_are_no_pair() -> None:
+    """Without weekends Friday and Monday are three days apart: only four pairs a week count."""
+    week = np.arange(140) % 7 < 5
+    table = correlated(0.6, 2000, 140)[:, week]
+    drawn = (80 * 0.6 + 15.0 * 0.15) / 95.0
+    found = noise.autocorrelation(table, np.arange(140)[week], np.ones(2000))
+    assert found.mean() == pytest.approx(drawn, abs=0.03)
 
 
 def test_autocorrelation_is_neither_negative_nor_near_one() -> None:
     """Days that alternate have 0, days that never turn 0.85, a chart without days the prior's."""
     table = np.array([[1.0, -1.0] * 30, [1.0] * 30 + [-1.0] * 30, [np.nan] * 60])
-    found = noise.autocorrelation(table, np.ones(3))
+    found = noise.autocorrelation(table, np.arange(60), np.ones(3))
     assert found[0] == 0.0
     assert 0.7 < found[1] <= 0.85
     assert 0.0 < found[2] < 0.3
@@ -146,16 +155,16 @@ def test_the_scale_of_each_tail_is_scipys_maximum_likelihood(place: int) -> None
 @pytest.mark.parametrize(("days", "most"), [(20, 1.10), (56, 1.05)])
 def test_the_size_of_normal_days_is_their_sd(days: int, most: float) -> None:
     """Mean size of 1,000 charts of sd 2 is not under 2, and a tenth more where days are few."""
-    found = noise.noise_of(2.0 * normal(1000, days), np.zeros(1000), np.full(1000, 0.01))
-    assert 0.99 < found.innovation.mean() / 2.0 < most
+    found = noise.noise_of(2.0 * normal(1000, days), np.full(1000, 0.01))
+    assert 0.99 < found.sd.mean() / 2.0 < most
 
 
 def test_heavy_tails_are_told_from_normal_days() -> None:
     """Over 500 charts of 56 days 1/df is larger for t with 3 df; it stays between its bounds."""
     heavy = np.random.default_rng(10).standard_t(3.0, (500, 56))
-    none, small = np.zeros(500), np.full(500, 0.01)
-    found = noise.noise_of(heavy, none, small).inverse_tail
-    plain = noise.noise_of(normal(500, 56), none, small).inverse_tail
+    small = np.full(500, 0.01)
+    found = noise.noise_of(heavy, small).inverse_tail
+    plain = noise.noise_of(normal(500, 56), small).inverse_tail
     assert found.mean() > 2.0 * plain.mean()
     assert plain.min() >= 1.0 / noise.TAILS.max()
     assert found.max() <= 1.0 / noise.TAILS.min()
@@ -164,29 +173,28 @@ def test_heavy_tails_are_told_from_normal_days() -> None:
 @given(st.integers(0, 10_000), st.integers(5, 40), st.floats(0.001, 20.0))
 def test_the_prior_may_only_enlarge(seed: int, days: int, prior: float) -> None:
     """Whatever the prior, the size is at least what the days alone say (1 % for the steps)."""
-    table, one = normal(1, days, seed), np.zeros(1)
-    alone = noise.noise_of(table, one, np.full(1, 1e-4)).innovation[0]
-    found = noise.noise_of(table, one, np.full(1, prior)).innovation[0]
+    table = normal(1, days, seed)
+    alone = noise.noise_of(table, np.full(1, 1e-4)).sd[0]
+    found = noise.noise_of(table, np.full(1, prior)).sd[0]
     assert found >= 0.99 * alone
 
 
 def test_five_equal_days_do_not_promise_silence() -> None:
     """Four days' worth of the prior among nine: its share of the variance is 4/9."""
-    found = noise.noise_of(np.zeros((1, 5)), np.zeros(1), np.full(1, 3.0)).innovation[0]
+    found = noise.noise_of(np.zeros((1, 5)), np.full(1, 3.0)).sd[0]
     assert found == pytest.approx(3.0 * np.sqrt(4.0 / 9.0), rel=1e-3)
 
 
 def test_without_a_day_the_prior_is_all() -> None:
-    found = noise.noise_of(np.full((1, 9), np.nan), np.zeros(1), np.full(1, 3.0))
-    assert found.innovation[0] == pytest.approx(3.0)
+    found = noise.noise_of(np.full((1, 9), np.nan), np.full(1, 3.0))
+    assert found.sd[0] == pytest.approx(3.0)
     assert found.df[0] == 2.0
 
 
 @given(st.integers(0, 10_000), st.floats(1e-9, 1e9))
 def test_a_unit_scales_the_size_and_nothing_else(seed: int, unit: float) -> None:
-    table, rho, prior = normal(3, 30, seed), np.array([0.0, 0.3, 0.8]), np.full(3, 0.5)
-    one, other = noise.noise_of(table, rho, prior), noise.noise_of(unit * table, rho, unit * prior)
-    np.testing.assert_allclose(other.innovation, unit * one.innovation, rtol=1e-9)
+    table, prior = normal(3, 30, seed), np.full(3, 0.5)
+    one, other = noise.noise_of(table, prior), noise.noise_of(unit * table, unit * prior)
     np.testing.assert_allclose(other.sd, unit * one.sd, rtol=1e-9)
     np.testing.assert_allclose(other.inverse_tail, one.inverse_tail, rtol=1e-6)
 
@@ -196,5 +204,5 @@ def test_the_sd_of_correlated_days_is_that_of_the_days(rho: float) -> None:
     """1,000 charts of 56 days of sd 1, whitened with their true rho: sd 1, whatever the rho."""
     rhos = np.full(1000, rho)
     white = noise.whiten(correlated(rho, 1000, 56), np.arange(56), rhos)
-    found = noise.noise_of(white.residuals, rhos, np.full(1000, 0.01))
+    found = noise.noise_of(white.residuals, np.full(1000, 0.01))
     assert found.sd.mean() == pytest.approx(1.0, rel=0.06)

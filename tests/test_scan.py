@@ -18,14 +18,14 @@ WINDOW = 14
 LAST = 13  # the column under review where least squares are done
 
 
-def noise_like(rho: Floats, sd: Floats, df: Floats, inverse_tail: Floats) -> Noise:
-    return Noise(innovation=sd, sd=sd, rho=rho, inverse_tail=inverse_tail, df=df)
+def noise_like(sd: Floats, df: Floats, inverse_tail: Floats) -> Noise:
+    return Noise(sd=sd, inverse_tail=inverse_tail, df=df)
 
 
 def clear(charts: int, sd: float = 1.0) -> Noise:
     """Independent normal days whose sd is known."""
     none, many = np.zeros(charts), np.full(charts, 1e12)
-    return noise_like(none, np.full(charts, sd), many, none)
+    return noise_like(np.full(charts, sd), many, none)
 
 
 def days_of(values: Floats, rho: float = 0.0) -> Whitened:
@@ -49,7 +49,7 @@ def test_each_beginning_is_generalised_least_squares(seed: int, window: int) -> 
     values[random_.random(values.shape) < 0.25] = np.nan
     level = (random_.random(values.shape) < 0.7).astype(np.float64)
     rho, sd = random_.uniform(0.0, 0.85, 3), random_.uniform(0.5, 2.0, 3)
-    sizes = noise_like(rho, sd, random_.uniform(8.0, 60.0, 3), random_.uniform(0.01, 0.3, 3))
+    sizes = noise_like(sd, random_.uniform(8.0, 60.0, 3), random_.uniform(0.01, 0.3, 3))
     found = scan.scan(noise.whiten(values, ordinals, rho), level, sizes, window)
     assert found.shape == (window, 3)
     for chart in range(3):
@@ -154,8 +154,25 @@ def test_alarms_by_chance_are_as_rare_as_the_formula_promises(h: float, window: 
     alarms, quiet = passed.any(axis=1), np.argmax(passed, axis=1)
     fresh = ~passed[:, 0]  # a series that begins above the threshold tells no rate
     exposed = np.where(alarms, quiet, passed.shape[1])[fresh].sum()
-    promised = float(scan.alarm_rate(np.array([h]), window)[0])
+    promised = float(scan.alarm_rate(np.array([h]), window, np.zeros(1))[0])
     assert 0.5 < alarms[fresh].sum() / exposed / promised < 1.05
+
+
+@pytest.mark.parametrize("reach", [1.0, 1.5, 2.5])
+def test_a_tolerance_makes_alarms_as_rare_as_promised(reach: float) -> None:
+    """As above, and the mean since the beginning must be beyond the tolerance too."""
+    sums = np.cumsum(np.random.default_rng(13).normal(size=(8000, 120 + WINDOW)), axis=1)
+    means = [(sums[:, WINDOW:] - sums[:, WINDOW - k : -k]) / k for k in range(1, WINDOW + 1)]
+    scores = np.array([mean * np.sqrt(k) for k, mean in enumerate(means, start=1)])
+    best = np.argmax(scores, axis=0)[None]
+    score = np.take_along_axis(scores, best, axis=0)[0]
+    mean = np.take_along_axis(np.array(means), best, axis=0)[0]
+    passed = (score > 2.5) & (mean > reach)
+    alarms, quiet = passed.any(axis=1), np.argmax(passed, axis=1)
+    fresh = ~passed[:, 0]
+    exposed = np.where(alarms, quiet, passed.shape[1])[fresh].sum()
+    promised = float(scan.alarm_rate(np.array([2.5]), WINDOW, np.array([reach]))[0])
+    assert 0.4 < alarms[fresh].sum() / exposed / promised < 1.1
 
 
 def test_the_simulated_statistic_is_the_scans() -> None:
@@ -170,7 +187,7 @@ def test_the_simulated_statistic_is_the_scans() -> None:
 
 
 def test_a_window_of_one_day_is_a_single_test_a_day() -> None:
-    found = scan.alarm_rate(np.array([2.0, 3.0, 4.0]), 1)
+    found = scan.alarm_rate(np.array([2.0, 3.0, 4.0]), 1, np.zeros(3))
     np.testing.assert_allclose(found, stats.norm.sf([2.0, 3.0, 4.0]), rtol=1e-9)
 
 
@@ -193,7 +210,7 @@ def test_at_the_threshold_the_rates_of_all_charts_are_the_budget(
     assert all(a <= b for a, b in pairwise(found))
     assert found[0] < found[-1]
     for budget, h in zip(BUDGETS, found, strict=True):
-        rate = scan.alarm_rate(np.maximum(h, reach), window).sum()
+        rate = scan.alarm_rate(np.array([h]), window, reach).sum()
         inside = scan.GRID[0] < h < scan.GRID[-1]
         assert rate == pytest.approx(budget, rel=0.01) if inside else rate <= budget
 

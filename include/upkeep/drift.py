@@ -93,9 +93,9 @@ def _judge(panel: Panel, policy: Policy) -> _Judged:
     usual = noise.season(learnt, (panel.ordinals + 6) % 7, sd)
     usual = usual + noise.median_of(learnt - np.where(old, usual, np.nan))[:, None]
     residuals = held.residuals - usual
-    rho = noise.autocorrelation(np.where(old, residuals, np.nan), sd)
+    rho = noise.autocorrelation(np.where(old, residuals, np.nan), panel.ordinals, sd)
     white = noise.whiten(residuals, panel.ordinals, rho)
-    sizes = noise.noise_of(np.where(old, white.residuals, np.nan), rho, prior)
+    sizes = noise.noise_of(np.where(old, white.residuals, np.nan), prior)
     extra = _extra_error(panel, old)
     larger = np.sqrt(1.0 + (extra / sizes.sd[:, None]) ** 2)
     window = _window(panel, held)

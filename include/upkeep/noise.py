@@ -50,11 +50,12 @@ class Whitened(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """One number a chart: innovation and day-to-day sd, rho, 1/df of the tails, df of the sd."""
+    """One number a chart: day-to-day sd, 1/df of the tails, df of the sd.
 
-    innovation: Floats
+    Whitened residuals have the variance of the days themselves: sd is that of both.
+    """
+
     sd: Floats
-    rho: Floats
     inverse_tail: Floats
     df: Floats
 
@@ -98,7 +99,9 @@ def _effects(residuals: Floats, classes: Floats, sd: Floats, least_f: float) -> 
     seen = ~np.isnan(residuals)
     usual = _usual(residuals, classes)
     off = residuals - usual
-    bound = CLIP * np.minimum(robust_sd(off, 1e-9 * sd), sd)[:, None]
+    # A median of its own takes one day of each class to 0: those tell nothing of the size.
+    sizes = np.sort(np.abs(off), axis=1)[:, classes.shape[1] :]
+    bound = CLIP * np.minimum(robust_sd(sizes, 1e-9 * sd), sd)[:, None]
     clipped = np.where(seen, usual + np.clip(off, -bound, bound), 0.0)
     n, total = seen @ classes, clipped @ classes
     means = total / np.maximum(n, 1.0)
@@ -122,14 +125,16 @@ def _usual(residuals: Floats, classes: Floats) -> Floats:
     return np.asarray(np.where(np.isnan(found), 0.0, found) @ classes.T)
 
 
-def autocorrelation(residuals: Floats, sd: Floats) -> Floats:
+def autocorrelation(residuals: Floats, ordinals: NDArray[np.int64], sd: Floats) -> Floats:
     """The correlation of neighbouring days, drawn towards what is usual."""
     bound = CLIP * sd[:, None]
     seen = ~np.isnan(residuals)
     clipped = np.where(seen, np.clip(residuals, -bound, bound), 0.0)
-    pairs = np.sum(seen[:, 1:] & seen[:, :-1], axis=1)
-    moment = np.sum(clipped[:, 1:] * clipped[:, :-1], axis=1)
-    rho = moment / np.maximum(np.sum(clipped**2, axis=1), np.finfo(np.float64).tiny)
+    both = seen[:, 1:] & seen[:, :-1] & (np.diff(ordinals) == 1)
+    pairs = np.sum(both, axis=1)
+    moment = np.sum(np.where(both, clipped[:, 1:] * clipped[:, :-1], 0.0), axis=1)
+    variance = np.sum(clipped**2, axis=1) / np.maximum(seen.sum(axis=1), 1)
+    rho = moment / np.maximum(pairs, 1) / np.maximum(variance, np.finfo(np.float64).tiny)
     rho = rho + (1.0 + 3.0 * rho) / np.maximum(pairs, 4)
     drawn = (pairs * rho + RHO_PRIOR_DAYS * RHO_PRIOR) / (pairs + RHO_PRIOR_DAYS)
     return np.asarray(np.clip(drawn, 0.0, RHO_MOST))
@@ -155,7 +160,7 @@ def whiten(residuals: Floats, ordinals: NDArray[np.int64], rho: Floats) -> White
     )
 
 
-def noise_of(whitened: Floats, rho: Floats, prior: Floats) -> Noise:
+def noise_of(whitened: Floats, prior: Floats) -> Noise:
     """Size and tails of the whitened residuals of the baseline (NaN elsewhere)."""
     n = np.sum(~np.isnan(whitened), axis=1).astype(np.float64)
     scales = _scales(whitened, robust_sd(whitened, prior))
@@ -165,14 +170,7 @@ def noise_of(whitened: Floats, rho: Floats, prior: Floats) -> Noise:
     variance = np.exp(np.sum(weights * logs, axis=0)) * n / np.maximum(n - 1.5, 1.0)
     drawn = (PRIOR_DAYS * prior**2 + n * variance) / (PRIOR_DAYS + n)
     variance = np.where(variance > prior**2, variance, drawn)
-    innovation = np.sqrt(variance)
-    return Noise(
-        innovation=innovation,
-        sd=innovation / np.sqrt(1.0 - rho**2),
-        rho=rho,
-        inverse_tail=inverse_tail,
-        df=np.maximum(n - 1.0, 2.0),
-    )
+    return Noise(np.sqrt(variance), inverse_tail, df=np.maximum(n - 1.0, 2.0))
 
 
 def _scales(table: Floats, start: Floats) -> Floats:

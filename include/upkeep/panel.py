@@ -126,18 +126,23 @@ def panel_of(facts: DayFacts, policy: Policy) -> Panel | None:
 def _charts(facts: DayFacts, policy: Policy) -> Iterator[Chart]:
     today = {m.name: m for m in facts.current.measures if m.value is not None}
     seen = {*today, *facts.history.names()}
-    named = sorted(policy.measures.items())
-    yield from (Chart.of(n, rule, today.get(n)) for n, rule in named if n in seen)
+    named = {n: rule for n, rule in sorted(policy.measures.items()) if not _is_share(n)}
+    yield from (Chart.of(n, rule, today.get(n)) for n, rule in named.items() if n in seen)
     for name in sorted(today):
         parent, slice_ = measures.split(name)
-        if slice_ is not None and parent in policy.measures and parent != measures.SHARE:
+        if slice_ is not None and parent in named and name not in named and not _is_share(name):
             yield Chart.of(name, policy.measures[parent], today[name])
     rule = policy.measures.get(measures.SHARE, SHARE_POLICY)
-    shares = sorted(n for n in seen if measures.split(n)[0] == measures.SHARE and n.endswith("]"))
+    shares = sorted(n for n in seen if _is_share(n))
     has_shares = any(name in today for name in shares)
     for name in shares:
         absent = MeasureValue(name=name, value=0.0) if has_shares else None
-        yield Chart.of(name, rule, today.get(name, absent))
+        yield Chart.of(name, policy.measures.get(name, rule), today.get(name, absent))
+
+
+def _is_share(name: str) -> bool:
+    parent, slice_ = measures.split(name)
+    return parent == measures.SHARE and slice_ is not None
 
 
 def _series(facts: DayFacts, chart: Chart) -> Series | None:
@@ -177,7 +182,7 @@ def _columns(
     values = np.where(relative, np.log(np.where(relative, usable, 1.0)), usable)
     shares = np.array([chart.parent == measures.SHARE for chart in charts])[:, None]
     shared = np.array([*_days_with_shares(facts, places), False])[None, :]
-    values = np.where(shares & shared & np.isnan(values), 0.0, values)
+    values = np.where(shares & ~relative & shared & np.isnan(values), 0.0, values)
     return values, np.where(np.isnan(errors), 0.0, errors), np.where(counts == counts, counts, 0.0)  # noqa: PLR0124
 
 
@@ -192,4 +197,6 @@ def _today(chart: Chart, value: float, past: Floats) -> float:
 def _error(chart: Chart, value: float, error: float | None) -> float:
     if error is None:
         return 0.0
-    return error / max(abs(value), VANISHED) if chart.relative else error
+    if not chart.relative:
+        return error
+    return error / value if value > 0.0 else 0.0

@@ -11,10 +11,11 @@ Jones (1976) and Lai (1995). One terrible day is evidence at once, many slightly
     r(h) = h phi(h) * integral of x nu(x)^2 dx from h / sqrt(W) to h,   nu(x) ~ exp(-0.583 x)
 
 (Siegmund and Venkatraman 1995, *Using the generalized likelihood ratio statistic for sequential
-detection of a change-point*, one side). A chart pages only where the change is beyond its
-tolerance t too, so that its rate is r(max(h, t / sd)): charts whose tolerance lies far outside
-their noise need none of the budget. The threshold is the h at which the rates of all charts
-together are the budget.
+detection of a change-point*, one side). x is the size of the change, in sd, that a beginning
+stands for: a chart pages only where that is beyond its tolerance t too, so that its integral
+begins at t / sd. Charts whose tolerance lies far outside their noise need none of the budget.
+The threshold is the h at which the rates of all charts together are the budget. The rate is of
+runs of days over the threshold, not of days.
 
 *Tails.* A single day is judged by Student's t with the tails that were learnt and the degrees of
 freedom of the standard deviation; in sums of days each counts at most CLIP standard deviations.
@@ -23,7 +24,6 @@ freedom of the standard deviation; in sums of days each counts at most CLIP stan
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy as np
 from scipy import special
@@ -35,6 +35,7 @@ CLIP = 3.0
 OVERSHOOT = 2.0 * 0.583
 GRID = np.linspace(2.0, 7.0, 251)
 LEAST_DF = 2.2
+ROOT_2 = math.sqrt(2.0)
 NEVER = 38.0  # a normal score that chance does not reach: its tail is 0 in double precision
 
 
@@ -47,7 +48,7 @@ def scan(whitened: Whitened, level: Floats, noise: Noise, window: int) -> Floats
     ``level`` is 1 on the days that say what the level was (baseline of this champion), else 0;
     days of the window itself are left out by the beginning that is looked at.
     """
-    sd = noise.innovation[:, None]
+    sd = noise.sd[:, None]
     clipped = np.clip(whitened.residuals, -CLIP * sd, CLIP * sd)
     later, first = whitened.later, whitened.first
     known = np.cumsum(level * later * later, axis=1), np.cumsum(level * later * clipped, axis=1)
@@ -89,21 +90,18 @@ def normal_scores(t: Floats, df: Floats) -> Floats:
     return np.asarray(-special.ndtri(np.maximum(tail, 1e-300)) * np.sign(t))
 
 
-def alarm_rate(h: Floats, window: int) -> Floats:
-    """False alarms a day of one chart, one side, at threshold ``h``."""
+def alarm_rate(h: Floats, window: int, reach: Floats) -> Floats:
+    """False alarms a day of one chart, one side, at threshold ``h``, tolerance ``reach`` in sd."""
     density = np.exp(-0.5 * h * h) / math.sqrt(2.0 * math.pi)
-
-    def integral(x: Floats) -> Floats:
-        return np.asarray(-np.exp(-OVERSHOOT * x) * (x / OVERSHOOT + 1.0 / OVERSHOOT**2))
-
-    # A window of one day has no integral over beginnings: it is a single test a day.
-    scanned = h * density * (integral(h) - integral(h / math.sqrt(window)))
-    return np.asarray(np.maximum(scanned, 0.5 * special.erfc(h / math.sqrt(2.0))))
+    lowest = np.minimum(np.maximum(h / math.sqrt(window), reach), h)
+    scanned = h * density * (_integral(h) - _integral(lowest))
+    # One day alone has no integral over beginnings: it is a single test a day.
+    return np.asarray(np.maximum(scanned, 0.5 * special.erfc(np.maximum(h, reach) / ROOT_2)))
 
 
-@lru_cache(maxsize=64)
-def _grid_rates(window: int) -> Floats:
-    return alarm_rate(GRID, window)
+def _integral(x: Floats) -> Floats:
+    """Indefinite integral of x exp(-2 * 0.583 x)."""
+    return np.asarray(-np.exp(-OVERSHOOT * x) * (x / OVERSHOOT + 1.0 / OVERSHOOT**2))
 
 
 def threshold(tolerances: Floats, rate_per_day: float, window: int) -> float:
@@ -111,11 +109,7 @@ def threshold(tolerances: Floats, rate_per_day: float, window: int) -> float:
 
     7 where not even that is enough: an alarm then needs seven standard deviations.
     """
-    beyond = tolerances[None, :] > GRID[:, None]
-    own = alarm_rate(np.minimum(np.maximum(tolerances, GRID[0]), NEVER), window)
-    rates = np.sum(np.where(beyond, own, 0.0), axis=1) + np.sum(~beyond, axis=1) * _grid_rates(
-        window
-    )
+    rates = alarm_rate(GRID[:, None], window, np.minimum(tolerances, NEVER)[None, :]).sum(axis=1)
     fits = np.flatnonzero(rates <= rate_per_day)
     if not fits.size:
         return float(GRID[-1])

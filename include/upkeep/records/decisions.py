@@ -71,8 +71,8 @@ class DriftResult(Record):
     the slices, and ``mix_effect`` what the changed mix of known slices did on top. ``sds`` is
     the effect in standard deviations of ordinary day-to-day change. ``recent_effect`` is the
     effect over the last ``recent_days`` days, since when the evidence is strongest.
-    ``evidence`` is a logarithm (log e-value); ``needed`` is the threshold that it is held
-    against.
+    ``evidence`` is a normal score: how many standard errors a change of level since then would
+    be; ``needed`` is the threshold that it is held against.
     """
 
     measure: str
