@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from upkeep import measures
-from upkeep.diagnosis_levels import as_before
+from upkeep.diagnosis_levels import as_before, without_trend
 from upkeep.measures import Family
 from upkeep.records import Bottleneck, Cause, DayFacts, Drift, DriftResult
 
@@ -56,7 +56,8 @@ class Signs:
         self.facts, self.drift = facts, drift
         results = sorted(drift.results, key=lambda r: r.measure)
         self.harm = [r for r in results if r.state == "drifted" and r.direction != "neither"]
-        self.results = [as_before(facts, r, self.harm) for r in results]
+        harm = self.harm
+        self.results = [without_trend(facts, as_before(facts, r, harm), harm) for r in results]
         self._by_name = {r.measure: r for r in self.results}
 
     def get(self, name: str) -> DriftResult | None:
