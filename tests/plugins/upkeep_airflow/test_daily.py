@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from fakes.cycle import Cycle as FakeCycle
 
 from upkeep_airflow import daily
@@ -32,8 +32,8 @@ class FakeTask:
         """Keep it."""
         self.pushed[key] = value
 
-    def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
-        """What was pushed."""
+    def xcom_pull(self, task_ids: str, map_indexes: int, key: str = "return_value") -> Any:
+        """What was pushed, or was returned."""
         return self.pushed.get(key)
 
     def get_previous_dagrun(self, state: str) -> Any:
@@ -43,20 +43,6 @@ class FakeTask:
     def get_dagrun_state(self, dag_id: str, run_id: str) -> str:
         """The state of the run that holds the lease."""
         return self._owner_state
-
-
-class Runs:
-    """Runs that were started; ``existing`` ones are adopted."""
-
-    def __init__(self, *existing: str) -> None:
-        """Nothing is started yet."""
-        self.started: list[tuple[str, str, dict[str, Any]]] = []
-        self.existing = existing
-
-    def __call__(self, dag_id: str, run_id: str, conf: dict[str, Any], note: str) -> bool:
-        """Start a run, or adopt it."""
-        self.started.append((dag_id, run_id, conf))
-        return run_id not in self.existing
 
 
 @pytest.fixture
@@ -72,14 +58,6 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: list[str]) -> 
     """The cycle that the tasks get."""
     made = FakeCycle(tmp_path)
     monkeypatch.setattr(daily, "cycle", lambda: made)
-    return made
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """Runs that the tasks start."""
-    made = Runs()
-    monkeypatch.setattr(daily, "start_run", made)
     return made
 
 
@@ -165,61 +143,11 @@ def test_the_decision_is_the_map_index(fake: FakeCycle, labels: list[str]) -> No
     assert task.pushed[SAID_KEY] == [r"a: **retrain** (none): perplexity rose \*20 %\*"]
 
 
-def test_what_was_decided_counts_beside_a_model_that_fails(fake: FakeCycle, runs: Runs) -> None:
-    """In a shard of two the good one is decided and its run started; the task still fails."""
-    _plan(fake, action={"a": "retrain"}, fails={"b": "decide"})
-    task = FakeTask()
-    with pytest.raises(AirflowException, match="b: decide of b fails"):
-        daily.decide(_shard("b", "a"), task)
-    daily.act(_shard("b", "a"), _run(), task)
-    assert [run_id for _, run_id, _ in runs.started] == ["a--2026-03-14--retrain"]
-
-
-@pytest.mark.parametrize("action", ["keep", "hold", "investigate"])
-def test_nothing_is_started_where_nothing_follows(
-    fake: FakeCycle, runs: Runs, labels: list[str], action: str
-) -> None:
-    """The most days."""
-    _plan(fake, action={"a": action})
-    task = FakeTask()
-    daily.decide(_shard("a"), task)
-    assert daily.act(_shard("a"), _run(), task) == []
-    assert (runs.started, labels[-1]) == ([], "a: nothing to do")
-
-
-def test_the_run_that_follows_is_named_by_its_key(fake: FakeCycle, runs: Runs) -> None:
-    """The name is the same for every try; the wish for an approval goes along."""
-    _plan(fake, action={"a": "compress"})
-    task = FakeTask()
-    daily.decide(_shard("a"), task)
-    daily.act(_shard("a"), _run(require_approval=True), task)
-    conf = {"models": ["a"], "day": "2026-03-14", "require_approval": True}
-    assert runs.started == [("compress", "a--2026-03-14--compress", conf)]
-
-
-def test_a_rollback_is_started_with_its_reason(fake: FakeCycle, runs: Runs) -> None:
-    """The form of rollback has no day; the reason goes into the ledger."""
-    _plan(fake, action={"a": "rollback"})
-    task = FakeTask()
-    daily.decide(_shard("a"), task)
-    daily.act(_shard("a"), _run(), task)
-    conf = {"models": ["a"], "note": "decided by the policy on 2026-03-14"}
-    assert runs.started == [("rollback", "a--2026-03-14--rollback", conf)]
-
-
-def test_a_backfill_decides_and_starts_nothing(fake: FakeCycle, runs: Runs) -> None:
-    """D14: a job for a day long past would promote a model made for it."""
-    _plan(fake, action={"a": "retrain"})
-    task = FakeTask()
-    daily.decide(_shard("a"), task)
-    assert daily.act(_shard("a"), _run(run_type="backfill"), task) == []
-    assert runs.started == []
-
-
 def test_the_report_leaves_the_address_and_gives_the_day_free(fake: FakeCycle) -> None:
     """The button leads to the run; the lease's owner is handed on."""
     task = FakeTask()
-    daily.report(_shard("a"), ["a: keep (none)"], task)
+    task.xcom_push("return_value", ["a: keep (none)"])
+    daily.report(_shard("a"), [], task)
     assert task.pushed[URL_KEY] == "http://127.0.0.1/a/2026-03-14/day"
     assert task.pushed[SAID_KEY] == ["[a in MLflow](http://127.0.0.1/a/2026-03-14/day)"]
     assert fake.calls() == [["report", "a", "2026-03-14", "airflow:d/r"]]
@@ -231,6 +159,15 @@ def test_a_day_without_a_decision_fails_and_is_reported(fake: FakeCycle) -> None
     with pytest.raises(AirflowFailException, match="a: no decision"):
         daily.report(_shard("a"), None, task)
     assert task.pushed[SAID_KEY][0] == "a: **no decision**"
+    assert fake.calls() == [["report", "a", "2026-03-14", "airflow:d/r"]]
+
+
+def test_a_day_that_was_decided_and_not_acted_upon_is_red(fake: FakeCycle) -> None:
+    """The decision is shown, and the task that failed is named as the place to look."""
+    task = FakeTask()
+    task.xcom_push("return_value", ["a: retrain (none)"])
+    with pytest.raises(AirflowFailException, match="a: not acted upon"):
+        daily.report(_shard("a"), None, task)
     assert fake.calls() == [["report", "a", "2026-03-14", "airflow:d/r"]]
 
 
