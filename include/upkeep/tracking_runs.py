@@ -73,13 +73,19 @@ def find_run(mlflow: Mlflow, experiment_id: str, key: str) -> Any | None:
 
 
 def _supersede(mlflow: Mlflow, run_id: str, by: str) -> None:
-    try:
-        mlflow.call("set_tag", run_id, "upkeep.superseded_by", by)
-        mlflow.call("set_terminated", run_id, status="KILLED")
-        mlflow.call("delete_run", run_id)
-    except Refused:
-        if not is_deleted(mlflow, run_id):
-            raise
+    """Delete the second of two runs; whoever else does so at this moment may be first."""
+    for last in (False, True):  # MLflow refuses the later of two inserts of one tag, once
+        try:
+            mlflow.call("set_tag", run_id, "upkeep.superseded_by", by)
+            mlflow.call("set_terminated", run_id, status="KILLED")
+            mlflow.call("delete_run", run_id)
+        except Refused:
+            if is_deleted(mlflow, run_id):
+                return
+            if last:
+                raise
+        else:
+            return
 
 
 def is_deleted(mlflow: Mlflow, run_id: str) -> bool:
