@@ -354,7 +354,7 @@ def test_a_second_run_that_somebody_else_closes_too_is_closed_once(
     def call(self: Mlflow, method: str, *args: Any, **kwargs: Any) -> Any:
         if method == "set_tag" and args[1] == "upkeep.superseded_by" and not refused:
             refused.append(args[0])
-            raise Refused("UNIQUE constraint failed: tags.key, tags.run_uuid")
+            raise Refused("UNIQUE constraint failed: tags.key", "BAD_REQUEST")
         return real(self, method, *args, **kwargs)
 
     monkeypatch.setattr(Mlflow, "call", call)
