@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -83,7 +84,7 @@ def _day_by_day(harm: Floats, room: float, context: bool, needed: int) -> Flags:
     joins = np.zeros(harm.size, dtype=bool)
     days = np.flatnonzero(~np.isnan(harm)).tolist()
     joins[days[:needed]] = True
-    level, n, run = float(np.median(harm[days[:needed]])), needed, list[int]()
+    level, n, run = median(harm[days[:needed]].tolist()), needed, list[int]()
     for day, value in zip(days[needed:], harm[days[needed:]].tolist(), strict=True):
         off = value - level
         joins[day] = context or off <= room
@@ -92,7 +93,7 @@ def _day_by_day(harm: Floats, room: float, context: bool, needed: int) -> Flags:
         run = ([*run, day] if same else [day]) if beyond else []
         if len(run) >= needed:
             joins[: run[0]] = False
-            level, n, run = float(np.median(harm[run])), needed, []
+            level, n, run = median(harm[run].tolist()), needed, []
         elif joins[day] and not beyond:
             n += 1
             level += off / min(n, FOLLOW_DAYS)

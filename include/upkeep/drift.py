@@ -24,7 +24,7 @@ Numbers are given with nine digits, so that another machine's arithmetic decides
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -238,31 +238,30 @@ def _unknown(chart: Chart, known: int, why: str) -> DriftResult:
 def _known(row: int, chart: Chart, found: _Judged) -> DriftResult:
     level, effect, half = (float(x[row]) for x in (found.level, found.effect, found.half))
     mix = float(found.mix[row])
-    result = DriftResult.model_construct(  # validated once, with its words
-        measure=chart.name,
-        slice=chart.slice,
-        baseline=_digits(chart.raw(level)),
-        current=chart.today.value if chart.today else None,
-        effect=_digits(chart.change(effect)),
-        interval=Interval(
+    fields: dict[str, Any] = {
+        "measure": chart.name,
+        "slice": chart.slice,
+        "baseline": _digits(chart.raw(level)),
+        "current": chart.today.value if chart.today else None,
+        "effect": _digits(chart.change(effect)),
+        "interval": Interval(
             low=_digits(chart.change(effect - half)), high=_digits(chart.change(effect + half))
         ),
-        tolerance=chart.rule.tolerance,
-        tolerance_kind=chart.rule.kind,
-        direction=chart.rule.direction,
-        evidence=_digits(float(found.evidence[row])),
-        baseline_days=int(found.known[row]),
-        state=_state(row, chart, found),
-        words="",
-        sds=_digits(effect / float(found.sd[row])),
-        recent_effect=_digits(chart.change(float(found.recent[row]))),
-        recent_days=int(found.days[row]),
-        mix_effect=None if math.isnan(mix) else _digits(chart.change(mix)),
-        needed=_digits(float(found.needed[row])),
-    )
+        "tolerance": chart.rule.tolerance,
+        "tolerance_kind": chart.rule.kind,
+        "direction": chart.rule.direction,
+        "evidence": _digits(float(found.evidence[row])),
+        "baseline_days": int(found.known[row]),
+        "state": _state(row, chart, found),
+        "sds": _digits(effect / float(found.sd[row])),
+        "recent_effect": _digits(chart.change(float(found.recent[row]))),
+        "recent_days": int(found.days[row]),
+        "mix_effect": None if math.isnan(mix) else _digits(chart.change(mix)),
+        "needed": _digits(float(found.needed[row])),
+    }
     note = "" if found.at_home[row] else "; too few days of this weekday class to judge by"
-    fields = {name: getattr(result, name) for name in DriftResult.model_fields}
-    return DriftResult(**fields | {"words": words_of(result) + note})
+    words = words_of(DriftResult.model_construct(**fields, words=""))
+    return DriftResult(**fields, words=words + note)
 
 
 def _state(row: int, chart: Chart, found: _Judged) -> DriftState:
