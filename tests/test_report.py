@@ -20,7 +20,7 @@ from upkeep.records import Override, Reason
 from upkeep.report import MAX_NOTE_CHARS, note, plain, present
 from upkeep.report_chart import Point, Series, svg
 from upkeep.report_page import html, series_of
-from upkeep.report_words import by_urgency, number
+from upkeep.report_words import by_urgency, number, state_of
 from upkeep.store import open_store
 
 EVIL = "<script>alert(1)</script>\"'&[x](javascript:1) | `=cmd`\x1b[31m\n# http://evil"
@@ -257,3 +257,14 @@ def test_every_series_becomes_a_picture_with_all_points_inside(
 def test_no_points_is_no_picture() -> None:
     """An empty series draws nothing."""
     assert svg(Series("t", [])) == ""
+
+
+def test_a_fact_that_changed_is_no_alarm(days: dict[int, DayRecords]) -> None:
+    """Day 11: four times the requests are told as a change, without alarm, in page and note."""
+    day = days[11]
+    assert day.drift is not None
+    requests = day.drift.get("requests")
+    assert requests is not None
+    assert (requests.state, state_of(requests)) == ("drifted", "changed")
+    assert '<span class="s-changed">changed</span>' in html(day).decode()
+    assert "**drifted**" not in note(day)

@@ -26,7 +26,8 @@ def words_of(result: DriftResult) -> str:
 def _allowed(result: DriftResult, baseline: float) -> tuple[float, float]:
     if result.tolerance_kind == "relative":
         return baseline / (1.0 + result.tolerance), baseline * (1.0 + result.tolerance)
-    return baseline - result.tolerance, baseline + result.tolerance
+    low = baseline - result.tolerance
+    return (max(0.0, low) if baseline >= 0.0 else low), baseline + result.tolerance
 
 
 def _change(result: DriftResult, effect: float | None) -> str:

@@ -15,7 +15,16 @@ from upkeep.projection import outcome_of
 from upkeep.records import DriftResult, LateChange
 from upkeep.report_chart import svg
 from upkeep.report_page import html, series_of
-from upkeep.report_words import by_urgency, change, effect_words, label, measured, number, tolerance
+from upkeep.report_words import (
+    by_urgency,
+    change,
+    effect_words,
+    label,
+    measured,
+    number,
+    state_of,
+    tolerance,
+)
 
 VALIDATION_PAGE = "great-expectations.html"
 MAX_NOTE_CHARS = 4_500
@@ -125,7 +134,8 @@ def _drifts(records: DayRecords) -> Iterator[str]:
 
 
 def _drift_row(result: DriftResult) -> str:
-    state = f"**{result.state}**" if result.state in ("drifted", "improved") else result.state
+    word = state_of(result)
+    state = f"**{word}**" if word in ("drifted", "improved") else word
     cells = (
         plain(label(result.measure)),
         *(measured(result.measure, result.current), measured(result.measure, result.baseline)),

@@ -12,7 +12,16 @@ from upkeep.records import Criterion, DayMeasures, DriftResult
 from upkeep.report_chart import Point, Series, svg
 from upkeep.report_quality import failures, outputs, people, quality
 from upkeep.report_table import table
-from upkeep.report_words import by_urgency, change, effect_words, label, measured, number, tolerance
+from upkeep.report_words import (
+    by_urgency,
+    change,
+    effect_words,
+    label,
+    measured,
+    number,
+    state_of,
+    tolerance,
+)
 
 CHARTS = (
     *("perplexity", "bits_per_byte", "fid", "kid", "inception_score", "image_vendi", "clip_score"),
@@ -57,6 +66,7 @@ th{font-size:12px;color:#52606d;font-weight:600;border-top:0}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .s-drifted,.s-failed{color:#c2410c;font-weight:700} .s-improved,.s-passed{color:#2f7d4f}
 .s-unknown,.s-watch{color:#8a6100;font-weight:600} td span{white-space:nowrap}
+td span.quiet{white-space:normal;overflow-wrap:anywhere}
 .grid{display:flex;flex-wrap:wrap;gap:4px}
 .grid img{width:56px;height:56px;image-rendering:pixelated;border:1px solid #e4e7eb;background:#fff}
 .quiet,.foot{color:#52606d;font-size:12px} .foot{margin-top:28px;overflow-wrap:anywhere}
@@ -183,8 +193,13 @@ def _drift_cells(result: DriftResult) -> Iterator[str]:
     yield from (measured(name, result.current), measured(name, result.baseline))
     yield from (change(result), tolerance(result))
     yield "" if result.evidence is None else f"{result.evidence:.1f} sd"
-    yield f'<span class="s-{result.state}">{result.state}</span>'
+    yield _state(result)
     yield escape(result.words)
+
+
+def _state(result: DriftResult) -> str:
+    word = state_of(result)
+    return f'<span class="s-{word}">{word}</span>'
 
 
 def _jobs(records: DayRecords) -> Iterator[str]:

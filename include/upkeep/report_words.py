@@ -116,8 +116,18 @@ def tolerance(result: DriftResult) -> str:
 
 
 def by_urgency(results: Iterable[DriftResult]) -> list[DriftResult]:
-    """What drifted first, slices after the whole."""
-    return sorted(results, key=lambda r: (STATES.index(r.state), "[" in r.measure))
+    """What drifted first, harm before mere facts, slices after the whole."""
+
+    def place(result: DriftResult) -> tuple[int, bool, bool]:
+        return STATES.index(result.state), result.direction == "neither", "[" in result.measure
+
+    return sorted(results, key=place)
+
+
+def state_of(result: DriftResult) -> str:
+    """The state in a word; a fact that has no worse is no alarm when it changed."""
+    changed = result.direction == "neither" and result.state == "drifted"
+    return "changed" if changed else result.state
 
 
 def effect_words(effect: float | None, interval: Interval | None) -> str:
