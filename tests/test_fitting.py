@@ -15,10 +15,10 @@ from tests.fakes.tiny_model import tiny_llama
 from upkeep import fitting
 from upkeep.errors import JobFailed
 from upkeep.fitting import Fit, FitParams, OnStep, fit, rate_share
-from upkeep.training import load_model
+from upkeep.pretrained import load_model
 
 SETTINGS = FitParams(
-    steps=30, lr=3e-3, batch_blocks=4, block_tokens=16, check_every=10, threads=1, seed=5
+    steps=30, lr=3e-3, batch_blocks=4, check_every=10, threads=1, seed=5
 )
 
 

@@ -14,7 +14,8 @@ from upkeep import runtime, training
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.model_files import check_model_folder
 from upkeep.records import Sample
-from upkeep.training import TrainParams, cut_blocks, distinct_samples, retrain, slice_repeats
+from upkeep.text_blocks import cut_blocks, distinct_samples, slice_repeats
+from upkeep.training import TrainParams, retrain
 
 QUICK: dict[str, Any] = {
     "steps": 40,

@@ -98,7 +98,7 @@ def _train(samples: Sequence[Sample], out: Path, seed: int, progress: Progress) 
     from transformers import PreTrainedTokenizerFast
     from transformers.utils import logging
 
-    from upkeep import training
+    from upkeep import fitting, text_blocks, training
 
     settings = training.TrainParams(
         steps=STEPS,
@@ -108,12 +108,12 @@ def _train(samples: Sequence[Sample], out: Path, seed: int, progress: Progress) 
         patience=STEPS,
         threads=THREADS,
     )
-    training.use_threads(settings.threads)
+    fitting.use_threads(settings.threads)
     torch.manual_seed(seed)
     tokenizer = new_tokenizer([sample.text for sample in samples])
     model = new_model(tokenizer.get_vocab_size())
-    slices = training.encode_slices(tokenizer, samples)
-    blocks, held_out = training.cut_blocks(slices, training.end_id(model), settings)
+    slices = text_blocks.encode_slices(tokenizer, samples)
+    blocks, held_out = text_blocks.cut_blocks(slices, text_blocks.end_id(model), settings)
     weights = sum(p.numel() for p in model.parameters())
     progress(f"{weights / 1e6:.1f} million weights, {blocks.numel()} tokens of prose")
 
@@ -121,7 +121,7 @@ def _train(samples: Sequence[Sample], out: Path, seed: int, progress: Progress) 
         if step % REPORT_EVERY == 0:
             progress(f"step {step} of {STEPS}: loss {loss:.2f}")
 
-    fitted = training.fit(model, blocks, held_out, settings, report)
+    fitted = fitting.fit(model, blocks, held_out, settings, report)
     progress(f"held-out loss {fitted.curve[0].held_out:.2f} -> {fitted.kept.held_out:.2f}")
     logging.disable_progress_bar()
     model.save_pretrained(out)

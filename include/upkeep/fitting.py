@@ -41,7 +41,6 @@ class FitParams(JobParams):
     lr: Annotated[float, Field(gt=0.0, le=1.0)] = 1.5e-3
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     batch_blocks: Annotated[int, Field(ge=1, le=4096)] = 2
-    block_tokens: Annotated[int, Field(ge=8, le=131_072)] = 256
     warmup_share: Share = 0.05
     weight_decay: Share = 0.05
     clip_norm: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0

@@ -9,8 +9,10 @@ import json
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticKnownError
 
+from upkeep.compression_methods import METHODS
 from upkeep.measures import MeasureName, SliceBy
 from upkeep.records import (
     Action,
@@ -190,10 +192,17 @@ class Policy(Part):
         return sha256_hex(canonical_json(self.model_dump(mode="json")))
 
 
+def _known_method(name: str) -> str:
+    if name not in METHODS:
+        known = " or ".join(f"'{known}'" for known in sorted(METHODS))
+        raise PydanticKnownError("literal_error", {"expected": known})
+    return name
+
+
 class CompressJob(Part):
     """How this model is compressed."""
 
-    method: Literal["openvino-int8", "openvino-int4"] = "openvino-int8"
+    method: Annotated[str, AfterValidator(_known_method)] = "openvino-int8"
     params: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -23,6 +23,7 @@ from typing import Literal
 from upkeep import benchmark as bench
 from upkeep import faults
 from upkeep.compression import compression
+from upkeep.compression_methods import FileFormat, method_of
 from upkeep.errors import CorruptRecord, InputError, ParamError
 from upkeep.evaluation import evaluate
 from upkeep.job_inputs import Inputs, read_job
@@ -62,10 +63,11 @@ def compress(inputs: Inputs) -> Candidate:
     function = compression(inputs.job.method)
 
     def make(champion: Path, out: Path) -> tuple[Mapping[str, float], Sequence[str]]:
-        samples = inputs.samples("evaluation") if "evaluation" in inputs.job.data else []
+        # What a candidate is judged on must not be what it was calibrated on.
+        samples = inputs.samples("training") if "training" in inputs.job.data else []
         return function(champion, samples, inputs.job.method, inputs.job.params, out)
 
-    return _make_candidate(inputs, "compress", "openvino", make)
+    return _make_candidate(inputs, "compress", method_of(inputs.job.method).format, make)
 
 
 def retrain(inputs: Inputs) -> Candidate:
@@ -164,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _make_candidate(
     inputs: Inputs,
     kind: Literal["compress", "retrain"],
-    made_format: Literal["safetensors", "openvino"],
+    made_format: FileFormat,
     make: Callable[[Path, Path], tuple[Mapping[str, float], Sequence[str]]],
 ) -> Candidate:
     """Make the files beside the store, look at them, then put them in under their hashes."""

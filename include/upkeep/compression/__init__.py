@@ -10,14 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from upkeep.errors import ParamError
+from upkeep.compression_methods import method_of
 from upkeep.records import Sample
-
-METHODS: dict[str, str] = {
-    "openvino-int4": "upkeep.compression.quantization",
-    "openvino-int8": "upkeep.compression.quantization",
-}
-"""Name in a model's YAML -> the module that does it, imported when used."""
 
 
 class Compress(Protocol):
@@ -39,8 +33,6 @@ class Compress(Protocol):
 
 
 def compression(method: str) -> Compress:
-    """The function for ``method``; ParamError for a name that is not in ``METHODS``."""
-    if method not in METHODS:
-        raise ParamError("compress.method", method, f"must be one of {sorted(METHODS)}", "correct")
-    found: Compress = import_module(METHODS[method]).compress
+    """The function for ``method``; ParamError for a name that there is not."""
+    found: Compress = import_module(method_of(method).module).compress
     return found

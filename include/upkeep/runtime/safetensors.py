@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from upkeep.pretrained import load_model
 from upkeep.runtime import Ids, Logits
 
 
@@ -19,7 +20,7 @@ class Graph:
 
         torch.set_num_threads(threads)
         self._torch = torch
-        self._model = _pretrained(folder)
+        self._model = load_model(folder)[0].eval()
         self._past: Any = None
         kinds = sorted({str(p.dtype).removeprefix("torch.") for p in self._model.parameters()})
         self.precision = f"weights {'+'.join(kinds)}, eager torch {torch.__version__}"
@@ -49,25 +50,3 @@ class Graph:
             )
             self._past = found.past_key_values
             return int(found.logits[0, -1].argmax())
-
-
-def _pretrained(folder: Path) -> Any:
-    """The folder's network with every weight present; transformers would make up missing ones."""
-    import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    model, found = AutoModelForCausalLM.from_pretrained(
-        folder,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
-    wrong = {kind: sorted(map(str, names)) for kind, names in found.items() if names}
-    if wrong:
-        raise ValueError(f"weights do not fit config.json: {wrong}")
-    return model.eval()
