@@ -3,12 +3,15 @@
     export PYTHONPATH=include:tests
     python -m benchmarks.replay_fleet --models 100 --days 365 --jobs 2
     python -m benchmarks.replay_fleet --models 100 --days 365 --jobs 2 --what-if
+    python -m benchmarks.replay_fleet --models 100 --days 365 --jobs 2 --what-if --room 1
     python -m benchmarks.replay_fleet --models 1 --days 60 --steps   # where the time goes
 
 ``--bases`` made-up models live through the days (tests/fakes/sixteen_days: seeded noise, a
 harm of quality now and then), with 25 measures and 60 days of history; the other models are the
 same days under other names, with the hashes that they then have. Records are sealed as the
 cycle seals them, but written without fsync, in ``--store`` or a folder that is removed.
+``--room`` is a budget of so many jobs a day: the less, the more days it is shared out by the
+solver.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from upkeep.replay_markdown import markdown
 from upkeep.replay_records import ReplayQuestion
 from upkeep.sealed import schema_of
 from upkeep.spec import Policy
+from upkeep.spec_payback import Budget
 from upkeep.store import open_store, record_key
 
 HISTORY_DAYS = 60
@@ -165,10 +169,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--store", type=Path)
     parser.add_argument("--what-if", action="store_true")
+    parser.add_argument("--room", type=int)
     parser.add_argument("--steps", action="store_true")
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = told.store or Path(folder)
+        root.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
         names = sorted(p.name for p in root.iterdir()) or write(
             root, told.models, told.days, told.bases
@@ -185,7 +191,8 @@ def main() -> None:
 def run(root: Path, names: list[str], model_days: int, told: argparse.Namespace) -> None:
     """Replay with the recorded policy or another one."""
     tried = other_policy().model_dump(mode="json") if told.what_if else None
-    asked = [ReplayQuestion(model=name, policy=tried) for name in names]
+    room = None if told.room is None else Budget(jobs_per_day=told.room).model_dump(mode="json")
+    asked = [ReplayQuestion(model=name, policy=tried, budget=room) for name in names]
     store, answers = open_store(str(root)), []
     what = "another policy" if told.what_if else "the recorded policy"
     measured(
@@ -199,8 +206,10 @@ def run(root: Path, names: list[str], model_days: int, told: argparse.Namespace)
     measured("markdown", lambda: texts.append(markdown(fleets[0], answers)), model_days)
     flips = sum(m.flips for m in fleets[0].models)
     same = sum(m.identical for m in fleets[0].models)
+    short = sum(bool(day.budget) for answer in answers for day in answer.days)
     print(
-        f"{same} of {model_days} identical, {flips} flips, {len(texts[0])} characters of Markdown"
+        f"{same} of {model_days} identical, {flips} flips, {short} other answers of the budget, "
+        f"{len(texts[0])} characters of Markdown"
     )
 
 

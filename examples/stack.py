@@ -27,7 +27,7 @@ from examples.settings import USER, environment, known_ports, settings, with_fre
 __all__ = ["Places", "Stack", "StackError", "environment"]
 
 STATE = Path(".upkeep")
-DAGS = frozenset({"daily_cycle", "compress", "retrain", "rollback", "rate_outputs"})
+DAGS = frozenset({"daily_cycle", "compress", "retrain", "rollback", "replay", "rate_outputs"})
 START_CEILING_S = 240.0
 POLL_S = 0.2
 SERVERS = ("mlflow", "api-server", "scheduler", "dag-processor", "triggerer")

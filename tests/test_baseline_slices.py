@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from upkeep import baseline
-from upkeep.panel import Chart, Flags, Panel
+from upkeep.panel import Chart, Flags, Floats, Panel
 from upkeep.spec import MeasurePolicy
 
 NEEDED = 5
@@ -38,11 +38,16 @@ def all_past(found: Panel) -> Flags:
     return old
 
 
+def within(found: Panel, old: Flags) -> tuple[Floats, Floats]:
+    """The values within slices, and what the mix did."""
+    return baseline.within_slices(found, baseline.slices_of(found.charts), old, NEEDED)
+
+
 def test_a_changed_mix_alone_is_no_change() -> None:
     """Simpson: easy at 1 and hard at 9, unchanged; the share of hard goes from 10 % to 90 %."""
     easy, hard = ([1.0] * 9, [90.0] * 8 + [10.0]), ([9.0] * 9, [10.0] * 8 + [90.0])
     found = sliced({"easy": easy, "hard": hard})
-    values, mix = baseline.within_slices(found, all_past(found), NEEDED)
+    values, mix = within(found, all_past(found))
     np.testing.assert_allclose(values[0], 1.8)
     assert mix[0] == pytest.approx(8.2 - 1.8)
     np.testing.assert_array_equal(values[1:], found.values[1:])
@@ -53,7 +58,7 @@ def test_a_change_that_the_mix_hides_is_seen() -> None:
     """Both slices 2 worse and fewer hard ones: the whole does not move, the value does by 2."""
     easy, hard = ([1.0] * 8 + [3.0], [50.0] * 8 + [75.0]), ([9.0] * 8 + [11.0], [50.0] * 8 + [25.0])
     found = sliced({"easy": easy, "hard": hard})
-    values, mix = baseline.within_slices(found, all_past(found), NEEDED)
+    values, mix = within(found, all_past(found))
     assert found.values[0, -1] == found.values[0, 0] == 5.0
     assert (values[0, -1], mix[0]) == (pytest.approx(7.0), pytest.approx(-2.0))
 
@@ -62,7 +67,7 @@ def test_the_weights_are_those_of_cochran_and_mantel_and_haenszel() -> None:
     """They are n N / (n + N): 10 of the day, 8 x 20 of the baseline; 40 and 8 x 5."""
     a, b = ([2.0] * 8 + [3.0], [20.0] * 8 + [10.0]), ([6.0] * 8 + [11.0], [5.0] * 8 + [40.0])
     found = sliced({"a": a, "b": b})
-    values, _ = baseline.within_slices(found, all_past(found), NEEDED)
+    values, _ = within(found, all_past(found))
     of_a, of_b = 10.0 * 160.0 / 170.0, 40.0 * 40.0 / 80.0
     centre = (2.0 * 20.0 + 6.0 * 5.0) / 25.0
     assert values[0, -1] == pytest.approx(centre + (1.0 * of_a + 5.0 * of_b) / (of_a + of_b))
@@ -72,7 +77,7 @@ def test_samples_that_were_not_counted_count_as_one() -> None:
     """Without numbers of samples two slices weigh the same: 1 and 5 worse are 3."""
     found = sliced({"a": ([2.0] * 8 + [3.0], [9.0] * 9), "b": ([6.0] * 8 + [11.0], [9.0] * 9)})
     found.counts[:] = 0.0
-    values, _ = baseline.within_slices(found, all_past(found), NEEDED)
+    values, _ = within(found, all_past(found))
     assert values[0, -1] == pytest.approx(4.0 + 3.0)
 
 
@@ -80,7 +85,7 @@ def test_a_new_slice_is_compared_with_the_whole() -> None:
     """Nobody has shown that its questions are harder: 7 against the whole's 2 is 5 worse."""
     a, new = ([2.0] * 9, [50.0] * 8 + [25.0]), ([NAN] * 8 + [7.0], [0.0] * 8 + [25.0])
     found = sliced({"a": a, "new": new})
-    values, _ = baseline.within_slices(found, all_past(found), NEEDED)
+    values, _ = within(found, all_past(found))
     of_a = 25.0 * 400.0 / 425.0
     assert values[0, -1] == pytest.approx(2.0 + 5.0 * 25.0 / (of_a + 25.0))
 
@@ -95,7 +100,7 @@ def test_a_slice_becomes_its_own_only_after_half_the_memory() -> None:
         new = ([NAN] * (20 - days) + [7.0] * (days + 1), [50.0] * 21)
         found = sliced({"a": a, "new": new})
         old = all_past(found)
-        values, _ = baseline.within_slices(found, old, NEEDED)
+        values, _ = within(found, old)
         centre = float(np.median(found.values[0, :-1]))
         assert bool(values[0, -1] == pytest.approx(centre)) is known
 
@@ -111,7 +116,7 @@ def test_slices_that_every_sample_has_are_used_only_without_the_logs_own() -> No
     ):
         parts[name] = (values, n)
         found = sliced(parts)
-        adjusted, _ = baseline.within_slices(found, all_past(found), NEEDED)
+        adjusted, _ = within(found, all_past(found))
         assert adjusted[0, -1] == pytest.approx(1.0 + moved), name
 
 
@@ -119,7 +124,7 @@ def test_a_day_without_slices_or_without_a_value_is_left_as_it_is() -> None:
     """No slice on a day: the whole's value. No whole: no value, whatever the slices say."""
     found = sliced({"a": ([2.0] * 6 + [NAN, 2.0, 2.0], [9.0] * 9)})
     found.values[0, 6:8] = [5.0, NAN]
-    values, _ = baseline.within_slices(found, all_past(found), NEEDED)
+    values, _ = within(found, all_past(found))
     np.testing.assert_array_equal(values[0], [2.0] * 6 + [5.0, NAN, 2.0])
 
 

@@ -85,6 +85,24 @@ def test_another_policy_is_no_failure_unless_flips_are(
     assert run(monkeypatch, MODEL, *quiet) == 0
 
 
+def test_another_budget_is_tried_under_the_recorded_policy(
+    store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No decision flips, and its jobs are refused; days that differ are no failure."""
+    file = tmp_path / "budget.yaml"
+    file.write_text("jobs_per_day: 0\n")
+    assert run(monkeypatch, "--all", "--budget", str(file), "--json") == 0
+    told_json = json.loads(capsys.readouterr().out)
+    refused = [row for row in told_json["days"] if row["budget"]]
+    assert [row["carried"] for row in refused][:1] == ["retrain"]
+    assert refused[0]["budget"].startswith("retrain refused: 2.00 GPU-hours asked")
+    [jobs] = [e for e in told_json["estimates"] if e["quantity"] == "jobs"]
+    assert (jobs["stored"], jobs["other"]) == (2.0, 0.0)
+
+
 def test_markdown_is_the_same_each_time(
     store: Store, looks: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 from fakes.played_days import MODEL
 
-from upkeep.past_jobs import completed, follow_up, rollback_key, standing
+from upkeep.past_jobs import completed, decided_on, follow_up, rollback_key, standing
 from upkeep.records import (
     Candidate,
     Folder,
@@ -166,3 +166,18 @@ def test_what_a_rollback_would_put_back(
     """A rollback takes away what it went back over: 2 is not put back a second time."""
     entries = [entry(n, e, v) for n, (e, v) in enumerate(chain, start=1)]
     assert standing(entries) == (event, earlier)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "day"),
+    [
+        pytest.param(follow_up(MODEL, DAY, "rollback"), DAY, id="follows-from-a-day"),
+        pytest.param(follow_up(MODEL, DAY, "compress"), None, id="another-kind"),
+        pytest.param(follow_up("other", DAY, "rollback"), None, id="another-model"),
+        pytest.param(f"{MODEL}--2026-02-30--rollback", None, id="no-day"),
+        pytest.param("manual__2026-03-05T00:00:00+00:00", None, id="by-hand"),
+    ],
+)
+def test_a_run_knows_the_day_that_it_follows_from(run_id: str, day: date | None) -> None:
+    """By its name alone; a run by hand follows from none."""
+    assert decided_on(MODEL, run_id, "rollback") == day

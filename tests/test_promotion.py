@@ -665,9 +665,19 @@ def test_a_rollback_puts_the_champion_before_back_in_one_move(world: World) -> N
     before = len(world.registry.history)
     entry = world.rollback("back", approval=YES)
     assert (entry.event, entry.version, entry.replaced_version) == ("rollback", "1", "2")
-    assert (entry.note, entry.approval, entry.day) == ("worse in practice", YES, None)
+    assert (entry.note, entry.approval) == ("worse in practice", YES)
     assert (world.alias, len(world.registry.history) - before) == ("1", 1)
     assert world.rollback("back") == entry
+
+
+def test_a_rollback_says_on_which_day_it_was_done(world: World) -> None:
+    """By hand the UTC day; where a day's decision asks for it, that day."""
+    for n, content in enumerate(["two", "three"]):
+        world.promote(world.candidate(content, DAY.replace(day=18 + n)))
+    by_hand = world.rollback("b1")
+    assert by_hand.day == by_hand.at.date()
+    assert by_hand.at.tzinfo is not None
+    assert world.rollback("b2", day=DAY).day == DAY
 
 
 def test_going_back_twice_goes_back_two_champions(world: World) -> None:

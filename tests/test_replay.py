@@ -8,10 +8,10 @@ import pytest
 from fakes.replayed_store import as_cycle, copied, put_day, put_story, question, spec, tamper, told
 from fakes.sixteen_days import MODEL, Judged, Story, default_policy, judge
 
-from upkeep import cycle
 from upkeep.records import DayFacts, PastDecision
 from upkeep.replay import decided_days, inputs_sha256, program_sha256, replay
-from upkeep.replay_day import HashedFacts, Reader, decide_again, methods_of, read_day
+from upkeep.replay_day import Reader, decide_again, read_day
+from upkeep.replay_hashed import HashedFacts
 from upkeep.spec import Policy, Rule
 from upkeep.store import Store, open_store, record_key
 
@@ -162,6 +162,25 @@ def test_facts_with_a_field_of_a_later_version_keep_the_hash_of_their_bytes(
     assert judge(facts).decision.inputs[0].sha256 == "a" * 64
 
 
+def test_each_day_is_decided_by_the_policy_of_its_own_snapshot(
+    tmp_path: Path, story: Story
+) -> None:
+    """Snapshots that are the same but for the day are parsed once, and no others."""
+    store = open_store(str(tmp_path / "changed"))
+    changed = default_policy().model_copy(update={"cooldown_days": 9})
+    later = spec().model_copy(update={"policy": changed})
+    for number in (5, 6, 7):
+        put_day(store, story.days[number], of=later if number == 6 else None)
+    reader = Reader(store)
+    read = [read_day(reader, MODEL, story.days[n].facts.day) for n in (5, 6, 7)]
+    assert [r.spec.policy.cooldown_days for r in read] == [3, 9, 3]
+    assert [r.spec.policy.digest() for r in read[:2]] == [
+        read[2].spec.policy.digest(),
+        changed.digest(),
+    ]
+    assert read[0].spec is read[2].spec
+
+
 def test_drift_does_not_read_the_past_decisions(story: Story) -> None:
     """What is carried on is decided with the drift of the facts as they were: it is the same."""
     for judged in story.days.values():
@@ -173,11 +192,6 @@ def test_drift_does_not_read_the_past_decisions(story: Story) -> None:
             update={"past_decisions": past, "champion_format": "openvino"}
         )
         assert as_cycle(Judged(**{**vars(judged), "facts": other})).drift == judged.drift
-
-
-def test_methods_are_named_as_the_cycle_names_them() -> None:
-    """Otherwise every job would differ."""
-    assert methods_of(spec()) == cycle.methods_of(spec())
 
 
 def test_the_inputs_are_known_without_deciding(store: Store, story: Story) -> None:

@@ -12,7 +12,8 @@ from fakes.sixteen_days import default_policy
 from upkeep.records import Action, Drift
 from upkeep.replay_arms import arms
 from upkeep.replay_jobs import Jobs, Kind, Ran
-from upkeep.replay_truth import Harm, harm, served_usd
+from upkeep.replay_records import Harm, LivedDay, Outcome
+from upkeep.replay_truth import harm, served_usd
 from upkeep.replay_walk import Walked
 from upkeep.spec import Objective
 
@@ -29,31 +30,47 @@ def walked(
     carried: str,
     refused: str = "",
     compressed: Sequence[bool] = (),
-) -> tuple[list[Walked], Jobs]:
-    """Days drawn as letters; ``refused`` has an x where the stored job was refused."""
+    *,
+    short: tuple[str, str] = ("", ""),
+) -> list[Walked]:
+    """Days drawn as letters; ``refused`` has an x where the stored job was refused.
+
+    ``short`` has an x where the budget had no room for the job, stored and carried on.
+    """
     days, ran = [], {}
     for n, letter in enumerate(harms):
         day, mine, theirs = FIRST + timedelta(n), WORDS[decided[n]], WORDS[carried[n]]
         job = mine in ("compress", "retrain")
-        outcome = "refused" if refused[n : n + 1] == "x" else "promoted"
+        outcome: Outcome = "refused" if refused[n : n + 1] == "x" else "promoted"
         if job:
             kind: Kind = "compress" if mine == "compress" else "retrain"
-            ran[day, kind] = Ran(day, kind, outcome, 2.0, 4, 2.0)  # type: ignore[arg-type]
-        days.append(
-            Walked(
+            ran[day, kind] = Ran(day, kind, outcome, 2.0, 4, 2.0)
+        days.append((day, mine, theirs, outcome if job else "none", HARMS[letter]))
+    jobs = Jobs(ran)
+    return [
+        Walked(
+            lived=LivedDay(
                 day=day,
-                spec=spec(),
                 decided=mine,
-                outcome=outcome if job else "none",  # type: ignore[arg-type]
-                carried=theirs,
-                carried_outcome="none",
+                outcome=outcome,
+                replayed=theirs,
+                job=None,
+                ordered=False,
                 compressed=False,
-                carried_compressed=bool(compressed and compressed[n]),
-                harm=HARMS[letter],
+                harm=harm,
                 served_usd=10.0,
-            )
+                saving=jobs.saving(spec(), day),
+                compress=jobs.cost(day, "compress", spec()),
+                retrain=jobs.cost(day, "retrain", spec()),
+            ),
+            granted=short[0][n : n + 1] != "x",
+            carried=theirs,
+            carried_granted=short[1][n : n + 1] != "x",
+            carried_outcome="none",
+            carried_compressed=bool(compressed and compressed[n]),
         )
-    return days, Jobs(ran)
+        for n, (day, mine, theirs, outcome, harm) in enumerate(days)
+    ]
 
 
 def drawn(flags: Sequence[bool]) -> str:
@@ -93,8 +110,7 @@ def test_a_day_is_degraded_until_something_is_done(
     harms: str, decided: str, carried: str, refused: str, stored: str, other: str, tries: str
 ) -> None:
     """The stored arm by what happened, the other by what it would have done."""
-    days, jobs = walked(harms, decided, carried, refused)
-    before, after, _ = arms(days, jobs)
+    before, after, _ = arms(walked(harms, decided, carried, refused))
     assert drawn(before.harmed) == stored
     assert drawn(after.harmed) == other
     assert "".join(map(str, after.tries)) == tries
@@ -103,19 +119,28 @@ def test_a_day_is_degraded_until_something_is_done(
 
 def test_jobs_cost_what_they_took_and_the_others_what_their_like_took() -> None:
     """Eight GPU-hours each, two machine hours at 0.60 USD; none on days without a job."""
-    days, jobs = walked("....", "R...", "..R.")
-    before, after, words = arms(days, jobs)
+    before, after, _ = arms(walked("....", "R...", "..R."))
     assert before.jobs == (1, 0, 0, 0)
     assert before.gpu_hours == (8.0, 0.0, 0.0, 0.0)
     assert before.job_usd == pytest.approx((1.2, 0.0, 0.0, 0.0))
     assert (after.jobs, after.gpu_hours) == ((0, 0, 1, 0), (0.0, 0.0, 8.0, 0.0))
-    assert any("1 of 1 judged jobs were promoted" in text for text in words)
+
+
+def test_a_job_that_the_budget_has_no_room_for_costs_nothing_and_heals_nothing() -> None:
+    """In either arm; the harm goes on, and the job counts on the day that it was granted."""
+    before, after, _ = arms(walked("qqqq", "RR..", "RR..", short=("x", "")))
+    assert (before.jobs, after.jobs) == ((0, 1, 0, 0), (1, 1, 0, 0))
+    assert (drawn(before.harmed), drawn(after.harmed)) == ("hh..", "hh..")
+    assert after.tries == (0, 1, 1, 1)
+    before, after, _ = arms(walked("qqqq", "R...", "R...", short=("", "x")))
+    assert (before.jobs, after.jobs) == ((1, 0, 0, 0), (0, 0, 0, 0))
+    assert after.gpu_hours == after.job_usd == (0.0, 0.0, 0.0, 0.0)
+    assert (drawn(before.harmed), drawn(after.harmed)) == ("h...", "hhhh")
 
 
 def test_a_compression_of_the_other_policy_makes_serving_cheaper() -> None:
     """Twice as fast by the gate: half the cost from then on."""
-    days, jobs = walked("...", "C..", "C..", compressed=(False, True, True))
-    before, after, _ = arms(days, jobs)
+    before, after, _ = arms(walked("...", "C..", "C..", compressed=(False, True, True)))
     assert before.serving_usd == (10.0, 10.0, 10.0)
     assert after.serving_usd == (10.0, 5.0, 5.0)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fakes.replayed_store import as_cycle, copied, put_day, question, renamed, tamper, told
-from fakes.sixteen_days import Judged, default_policy
+from fakes.replayed_store import copied, question, renamed_days, tamper, told
+from fakes.sixteen_days import default_policy
 
 from upkeep import replay_fleet
 from upkeep.errors import StoreError
@@ -14,13 +14,14 @@ from upkeep.listing import models_of
 from upkeep.records import Record
 from upkeep.replay_fleet import (
     kept_answers,
-    kept_replay,
     kept_summary,
+    kept_survey,
     key_of,
     replay_all,
     summary_key,
     summary_of,
 )
+from upkeep.replay_records import ModelReplay, ReplayQuestion
 from upkeep.spec import Policy, Rule
 from upkeep.store import Store, open_store, record_key
 
@@ -33,9 +34,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Three models with three days each; nobody changes it."""
     store = open_store(str(tmp_path_factory.mktemp("written")))
     for model in MODELS:
-        for number in DAYS:
-            facts = renamed(told().days[number].facts, model)
-            put_day(store, as_cycle(Judged(**{**vars(told().days[number]), "facts": facts})), model)
+        renamed_days(store, {number: told().days[number] for number in DAYS}, model)
     return store
 
 
@@ -94,46 +93,60 @@ def test_a_sound_fleet_has_not_failed_and_another_policy_flips(store: Store) -> 
     assert tried.policy_sha256 is not None
 
 
+def kept(store: Store, *asked: ReplayQuestion) -> list[ModelReplay]:
+    """The answers of these models, as the DAG leaves them in the store."""
+    return kept_answers(store, [kept_survey(store, question) for question in asked])
+
+
 def test_the_same_question_is_answered_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second asker adopts the record; no decision is made again, nothing else is written."""
+    """The second asker adopts the records; no day is decided again, nothing else is written."""
     before = set(store.list(""))
-    first = kept_replay(store, question(other(), "one"))
-    assert set(store.list("")) - before == {key_of(first)}
+    key = kept_survey(store, question(other(), "one"))
+    assert set(store.list("")) - before == {key}
+    (first,) = kept_answers(store, [key])
+    assert set(store.list("")) - before == {key, key_of(first)}
 
     def never(*_: object) -> Record:
         raise AssertionError("decided again")
 
-    monkeypatch.setattr(replay_fleet, "replay", never)
-    assert kept_replay(store, question(other(), "one")) == first
+    monkeypatch.setattr(replay_fleet, "survey", never)
+    assert kept(store, question(other(), "one")) == [first]
+    assert set(store.list("")) - before == {key, key_of(first)}
 
 
 def test_changed_inputs_or_another_program_are_another_question(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An answer is adopted only where it would be the same."""
-    first = kept_replay(store, question(model="one"))
+    first = kept_survey(store, question(model="one"))
     tamper(store, record_key("one", told().days[11].facts.day, "facts"), b'"one"', b'"eno"')
-    second = kept_replay(store, question(model="one"))
-    assert (first.inputs_sha256 != second.inputs_sha256, len(store.list("replays/"))) == (True, 2)
+    second = kept_survey(store, question(model="one"))
+    assert (first != second, len(store.list("replays/"))) == (True, 2)
     monkeypatch.setattr(replay_fleet, "program_sha256", lambda: "f" * 64)
-    monkeypatch.setattr("upkeep.replay.program_sha256", lambda: "f" * 64)
-    assert key_of(kept_replay(store, question(model="one"))) not in (key_of(first), key_of(second))
+    assert kept_survey(store, question(model="one")) not in (first, second)
+
+
+def test_who_shares_the_budget_is_part_of_the_answers_identity(store: Store) -> None:
+    """A model that is carried on with others may get less than alone."""
+    (alone,) = kept(store, question(other(), "one"))
+    with_two, _ = kept(store, question(other(), "one"), question(other(), "two"))
+    assert key_of(alone) != key_of(with_two)
+    recorded = [kept(store, question(model="one"), *more)[0] for more in ((), (question(),))]
+    assert key_of(recorded[0]) == key_of(recorded[1])
 
 
 def test_the_sum_lies_beside_the_answers_and_is_no_model(store: Store) -> None:
     """Put once, whatever the order; the listing does not take ``replays`` for a model."""
-    answers = [kept_replay(store, question(model=model)) for model in MODELS]
+    answers = kept(store, *(question(model=model) for model in MODELS))
     made = kept_summary(store, answers)
     assert kept_summary(store, answers[::-1]) == made
     assert summary_key(made) in store.list("replays/")
-    assert len(store.list("replays/")) == 4
+    assert len(store.list("replays/")) == 2 * len(MODELS) + 1
     assert models_of(store) == sorted(MODELS)
-    assert kept_answers(store, [a.name for a in made.replays]) == sorted(
-        answers, key=lambda a: a.question.model
-    )
+    assert {a.name for a in made.replays} <= set(store.list("replays/"))
 
 
-def test_an_answer_that_is_gone_is_named(store: Store) -> None:
+def test_a_survey_that_is_gone_is_named(store: Store) -> None:
     """Nothing is summed up without it."""
     with pytest.raises(StoreError, match="replays/gone"):
         kept_answers(store, ["replays/gone.json"])

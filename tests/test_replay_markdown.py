@@ -59,7 +59,7 @@ def test_totals_stand_on_top_and_flips_below() -> None:
     lines = page(replayed()).splitlines()
     assert lines[0] == "### What another policy would have decided"
     assert "1 model, 2026-03-05 to 2026-03-08, 4 model-days: 2 decisions flipped" in lines[2]
-    assert any(line.startswith("| jobs asked for | 2 | 0 | -2 | ") for line in lines)
+    assert any(line.startswith("| jobs | 2 | 0 | -2 | ") for line in lines)
     assert any(line.startswith("| cost of serving, USD") and "not known" in line for line in lines)
     assert "<details><summary>docs: 2 days</summary>" in lines
     assert "| 2026-03-05 | retrain | investigate | keep | rule 7: why → rule 1: why 0 |" in lines

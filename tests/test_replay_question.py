@@ -11,7 +11,8 @@ from fakes.sixteen_days import DEFAULTS, default_policy
 from upkeep.config import parse_policy
 from upkeep.errors import ConfigError, ParamError
 from upkeep.replay import policy_of
-from upkeep.replay_question import policy_from, questions
+from upkeep.replay_question import budget_from, policy_from, questions
+from upkeep.spec_payback import Budget
 
 KNOWN = ("docs", "painter")
 
@@ -87,3 +88,25 @@ def test_text_that_is_no_policy_is_refused(text: str, why: str) -> None:
     """Data, read by the strict loader: nothing is made of it, nothing blows up."""
     with pytest.raises(ConfigError, match=why):
         parse_policy(text, "policy")
+
+
+def test_a_budget_is_a_files_or_that_of_the_policies_folder(tmp_path: Path) -> None:
+    """The file stands over the folder; a policy's file alone brings none."""
+    file = tmp_path / "mine.yaml"
+    file.write_text("jobs_per_day: 2\n")
+    (tmp_path / "budget.yaml").write_text("gpu_hours_per_day: 3.5\n")
+    assert budget_from(file, tmp_path) == Budget(jobs_per_day=2)
+    assert budget_from(None, tmp_path) == Budget(gpu_hours_per_day=3.5)
+    assert budget_from(None, file) is budget_from(None, None) is None
+    (asked,) = questions(("docs",), KNOWN, policy_from(None), budget=Budget(jobs_per_day=2))
+    assert (asked.policy, asked.what_if) == (None, True)
+    assert asked.budget == {"jobs_per_day": 2, "gpu_hours_per_day": None}
+
+
+@pytest.mark.parametrize("text", ["jobs_per_day: -1", "jobs: 3", "- 3", "jobs_per_day: many"])
+def test_what_is_no_budget_is_refused_with_its_place(tmp_path: Path, text: str) -> None:
+    """File and field are named."""
+    file = tmp_path / "budget.yaml"
+    file.write_text(f"{text}\n")
+    with pytest.raises(ConfigError, match=r"budget\.yaml"):
+        budget_from(file, None)

@@ -41,7 +41,6 @@ def coverage(make: Callable[[random.Random], Estimate], truth: float) -> float:
         (lambda bad: stats.median_interval([bad]), r"values\[0\]"),
         (lambda bad: stats.median_ratio_interval([1.0], [bad]), r"candidate\[0\]"),
         (lambda bad: stats.robust_location_scale([bad]), r"values\[0\]"),
-        (lambda bad: stats.student_t_tail(bad, 3.0), "t, df"),
     ],
 )
 def test_a_number_that_is_not_finite_is_refused_by_its_name(
@@ -68,7 +67,6 @@ def test_a_number_that_is_not_finite_is_refused_by_its_name(
         (lambda: stats.weighted_ratio_interval([800.0], [1.0]), "not finite"),
         (lambda: stats.paired_ratio_interval([0.0], [800.0], [1.0]), "not finite"),
         (lambda: stats.mean_interval([1.0], confidence=1.0), "confidence is 1.0"),
-        (lambda: stats.student_t_tail(1.0, 0.0), "df is 0.0"),
         (lambda: stats.mean_interval([True]), "not a number"),
         (lambda: stats.mean_interval(["3"]), "not a number"),  # type: ignore[list-item]
     ],
@@ -93,31 +91,6 @@ def test_too_little_data_gives_no_short_interval(estimate: Estimate) -> None:
     """One sample, or under six rounds for a median, bounds nothing: an unknown is no pass."""
     assert not estimate.bounded
     assert math.isinf(estimate.half_width)
-
-
-# ---------------------------------------------------------------- distributions
-
-
-@pytest.mark.parametrize(
-    ("confidence", "df", "t"),
-    [(0.95, 1, 12.7062), (0.95, 4, 2.7764), (0.99, 10, 3.1693), (0.90, 30, 1.6973)],
-)
-def test_quantiles_of_student_agree_with_the_printed_tables(
-    confidence: float, df: float, t: float
-) -> None:
-    """Two-sided critical values as in every table of Student's t."""
-    assert stats.student_t_quantile(confidence, df) == pytest.approx(t, abs=1e-4)
-
-
-def test_no_degrees_of_freedom_bound_nothing() -> None:
-    """The quantile is infinite where there is nothing to estimate noise from."""
-    assert stats.student_t_quantile(0.95, 0.0) == math.inf
-
-
-@given(t=st.floats(-40, 40), df=st.floats(0.5, 200))
-def test_the_two_tails_of_student_make_one(t: float, df: float) -> None:
-    """P(T > t) + P(T > -t) = 1, also for fractional degrees of freedom."""
-    assert stats.student_t_tail(t, df) + stats.student_t_tail(-t, df) == pytest.approx(1.0)
 
 
 # ---------------------------------------------------------------- intervals

@@ -96,10 +96,11 @@ def test_a_whole_day_is_trusted_and_every_check_is_on_record(good: DailyMetrics)
         ("sums", "hold"),
         ("partial", "hold"),
         ("unit_suspect", "investigate"),
+        ("unit", "hold"),
     ]
     assert all(f.words and f.rule and f.observed for f in result.findings)
     suite = suite_of("request_log")
-    assert (result.model, result.day, result.suite) == ("talker", DAY, "request_log/4")
+    assert (result.model, result.day, result.suite) == ("talker", DAY, "request_log/5")
     assert (result.suite, result.suite_sha256) == (suite.name, suite.sha256)
 
 
@@ -258,7 +259,7 @@ def test_a_latency_in_another_unit_is_suspected(
 
 def test_without_a_sound_day_there_is_nothing_to_compare_with(good: DailyMetrics) -> None:
     """A first day cannot be suspected; a baseline of 0 ms compares with nothing."""
-    assert "latency_ms" not in usual(SPEC.trust, [changed(good, latency_ms=None)])
+    assert "latency_ms" not in usual([changed(good, latency_ms=None)])
     result, _ = validate(SPEC, good, [])
     words = {f.check: f.words for f in result.findings}
     assert words["unit_suspect"] == "nothing to compare the measures with"
@@ -336,7 +337,7 @@ def test_the_same_day_gives_the_same_bytes(good: DailyMetrics) -> None:
     assert first[0].canonical_bytes() == second[0].canonical_bytes()
     assert first[1] == second[1]
     document = json.loads(first[1])
-    assert document["suite"] == "request_log/4"
+    assert document["suite"] == "request_log/5"
     assert ValidationResult.model_validate_json(json.dumps(document["verdict"])) == first[0]
     assert document["great_expectations_version"]
     for frame in FRAMES:

@@ -21,7 +21,7 @@ SHARED = (
     *("source", "numbers", "coverage", "bad_share", "requests", "series", "error_rate", "hours"),
     *("inconsistent", "agreement", "fresh", "gaps", "collected", "error_unit", "odd"),
 )
-MEASURED = ("quantiles", "utilisation", "sums", "partial", "unit_suspect")
+MEASURED = ("quantiles", "utilisation", "sums", "partial", "unit_suspect", "unit")
 
 
 def test_every_kind_of_source_has_its_suite() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Protocol
@@ -15,6 +16,7 @@ from upkeep.sealed import unseal
 from upkeep.store import record_key
 
 FLEET = "fleet"  # stands where a model's name stands in other keys; no model may be called so
+ALLOTMENTS = re.compile(rf"{FLEET}/(\d{{4}}-\d{{2}}-\d{{2}})/r[0-9]+/allotment\.json")
 
 
 class _Reads(Protocol):

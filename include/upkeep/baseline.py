@@ -19,7 +19,7 @@ that its questions are harder.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -45,9 +45,10 @@ def comparable(panel: Panel, needed: int) -> tuple[Floats, Floats, Flags]:
     """
     past = ~np.isnan(panel.values)
     past[:, -1] = False
-    values, _ = within_slices(panel, settled(past, needed), needed)
+    parts = slices_of(panel.charts)
+    values, _ = within_slices(panel, parts, settled(past, needed), needed)
     days = joined(values, panel.charts, needed)
-    values, mix = within_slices(panel, settled(days, needed), needed)
+    values, mix = within_slices(panel, parts, settled(days, needed), needed)
     return values, mix, days
 
 
@@ -81,23 +82,25 @@ def _day_by_day(harm: Floats, room: float, context: bool, needed: int) -> Flags:
     than ``room`` on the side that is not worse begin anew: from then on they are the baseline,
     and what was before is not.
     """
-    joins = np.zeros(harm.size, dtype=bool)
-    days = np.flatnonzero(~np.isnan(harm)).tolist()
-    joins[days[:needed]] = True
-    level, n, run = median(harm[days[:needed]].tolist()), needed, list[int]()
-    for day, value in zip(days[needed:], harm[days[needed:]].tolist(), strict=True):
-        off = value - level
+    values = harm.tolist()
+    days = [n for n, value in enumerate(values) if not math.isnan(value)]
+    joins = [False] * len(values)
+    for day in days[:needed]:
+        joins[day] = True
+    level, n, run = median([values[day] for day in days[:needed]]), needed, list[int]()
+    for day in days[needed:]:
+        off = values[day] - level
         joins[day] = context or off <= room
         beyond = off < -room or (context and off > room)
-        same = not run or (harm[run[-1]] > level) == (off > 0.0)
+        same = not run or (values[run[-1]] > level) == (off > 0.0)
         run = ([*run, day] if same else [day]) if beyond else []
         if len(run) >= needed:
-            joins[: run[0]] = False
-            level, n, run = median(harm[run].tolist()), needed, []
+            joins[: run[0]] = [False] * run[0]
+            level, n, run = median([values[day] for day in run]), needed, []
         elif joins[day] and not beyond:
             n += 1
             level += off / min(n, FOLLOW_DAYS)
-    return joins
+    return np.array(joins)
 
 
 class Levels(NamedTuple):
@@ -144,16 +147,16 @@ def _latest(names: Sequence[str], versions: Sequence[str]) -> list[int]:
     return sorted(range(len(names)), key=lambda n: -last[names[n]])
 
 
-def within_slices(panel: Panel, old: Flags, needed: int) -> tuple[Floats, Floats]:
+def within_slices(
+    panel: Panel, parts: Mapping[int, Sequence[int]], old: Flags, needed: int
+) -> tuple[Floats, Floats]:
     """Values with the mix of known slices taken out, and what that mix did to the day.
 
-    Returns a table like ``panel.values`` and one number a chart (NaN: has no slices).
+    ``parts`` is :func:`slices_of` the panel's charts. Returns a table like ``panel.values`` and
+    one number a chart (NaN: has no slices).
     """
     values, mix = panel.values.copy(), np.full(len(panel.charts), np.nan)
-    for row, chart in enumerate(panel.charts):
-        rows = _slices(panel, chart) if chart.role != "slice" else []
-        if not rows or chart.name == measures.SHARE:
-            continue
+    for row, rows in parts.items():
         centre = float(median_of(np.where(old[row], panel.values[row], np.nan)[None, :])[0])
         deviation = _deviation(panel, rows, old[row], centre, needed)
         adjusted = np.where(np.isnan(deviation), panel.values[row], centre + deviation)
@@ -163,14 +166,21 @@ def within_slices(panel: Panel, old: Flags, needed: int) -> tuple[Floats, Floats
     return values, mix
 
 
-def _slices(panel: Panel, chart: Chart) -> list[int]:
-    """The rows of a measure's slices; of several partitions the log's own, else the first."""
-    kinds: dict[str, list[int]] = {}
-    for row, other in enumerate(panel.charts):
-        if other.parent == chart.name and other.slice is not None:
-            kind = other.slice.partition(":")[0] if other.slice.startswith(DERIVED) else ""
-            kinds.setdefault(kind, []).append(row)
-    return kinds[min(kinds)] if kinds else []
+def slices_of(charts: Sequence[Chart]) -> dict[int, list[int]]:
+    """Row of each measure that has slices -> their rows.
+
+    Of several partitions it is the log's own, else the first by name.
+    """
+    found: dict[str, dict[str, list[int]]] = {}
+    for row, chart in enumerate(charts):
+        if chart.slice is not None:
+            kind = chart.slice.partition(":")[0] if chart.slice.startswith(DERIVED) else ""
+            found.setdefault(chart.parent, {}).setdefault(kind, []).append(row)
+    return {
+        row: found[chart.name][min(found[chart.name])]
+        for row, chart in enumerate(charts)
+        if chart.role != "slice" and chart.name in found and chart.name != measures.SHARE
+    }
 
 
 def _deviation(panel: Panel, rows: Sequence[int], old: Flags, whole: float, needed: int) -> Floats:

@@ -28,7 +28,7 @@ from upkeep.records import (
     JobRequest,
     Reason,
 )
-from upkeep.spec import Policy, Rule
+from upkeep.spec import ModelSpec, Policy, Rule
 
 
 class _Day(NamedTuple):
@@ -39,6 +39,11 @@ class _Day(NamedTuple):
     diagnosis: Diagnosis
     policy: Policy
     methods: Mapping[str, str]
+
+
+def methods_of(spec: ModelSpec) -> dict[str, str]:
+    """The job method of each kind, as decisions name it."""
+    return {"compress": spec.jobs.compress.method, "retrain": spec.jobs.retrain.method}
 
 
 def decide(
@@ -68,6 +73,17 @@ def decide(
         policy_version=policy.version,
         policy_sha256=policy.digest(),
     )
+
+
+def reads_the_past(facts: DayFacts, drift: Drift, diagnosis: Diagnosis, policy: Policy) -> bool:
+    """Whether :func:`decide` looks at past decisions or at the champion's format for this day.
+
+    It does where a rule asks for a job or a rollback, and nowhere else.
+    """
+    if guarded(facts, diagnosis, policy) is not None:
+        return False
+    found = _fitting(_Day(facts, drift, diagnosis, policy, {}))
+    return found is not None and found[0] in ("compress", "retrain", "rollback")
 
 
 def _job(action: Action, day: _Day) -> JobRequest | None:
@@ -116,6 +132,12 @@ def _voteless(facts: DayFacts) -> Iterator[Reason]:
 
 
 def _ruled(day: _Day) -> Verdict:
+    found = _fitting(day)
+    return Verdict("investigate", (_no_rule(day),)) if found is None else _followed(day, *found)
+
+
+def _fitting(day: _Day) -> tuple[Action, tuple[Reason, ...]] | None:
+    """The action of the first rule that fits, and why it does; None if none fits."""
     state = _state(day.drift)
     for number, rule in enumerate(day.policy.rules, start=1):
         if rule.cause != day.diagnosis.cause or rule.state not in (None, state):
@@ -123,8 +145,8 @@ def _ruled(day: _Day) -> Verdict:
         missed = _missed(day, rule.over_objective)
         if rule.over_objective is None or missed is not None:
             reasons = (_rule_reason(number, rule, day.diagnosis), *((missed,) if missed else ()))
-            return _followed(day, rule.action, reasons)
-    return Verdict("investigate", (_no_rule(day),))
+            return rule.action, reasons
+    return None
 
 
 def _followed(day: _Day, action: Action, reasons: tuple[Reason, ...]) -> Verdict:

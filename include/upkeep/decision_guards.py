@@ -7,7 +7,8 @@ missing, or measured another way than before, is ``hold``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from upkeep import measures
@@ -92,9 +93,10 @@ def _missing(facts: DayFacts, policy: Policy) -> Iterator[Reason]:
 
 def _incomparable(facts: DayFacts, policy: Policy) -> Iterator[Reason]:
     """One reason for each measure that is measured another way than on the day before it."""
+    before = _last_signatures(facts, policy)
     for name in policy.measures:
-        today = facts.current.measure(name)
-        last = _last_signature(facts, policy, name)
+        last = before.get(name)
+        today = facts.current.measure(name) if last is not None else None
         if today is None or last is None or today.signature == last:
             continue
         yield Reason(
@@ -110,13 +112,21 @@ def _incomparable(facts: DayFacts, policy: Policy) -> Iterator[Reason]:
         )
 
 
-def _last_signature(facts: DayFacts, policy: Policy, name: str) -> str | None:
-    """How the measure was measured when it last had a value; None if it never had."""
+def _last_signatures(facts: DayFacts, policy: Policy) -> dict[str, str]:
+    """How each measure was measured when it last had a value since the baseline's first day."""
     since, history = policy.baseline.since, facts.history
-    last: tuple[int, str] | None = None
-    for series in history.of_measure(name):
-        known = [n for n, value in enumerate(series.values) if value is not None]
-        usable = [n for n in known if since is None or history.days[n] >= since]
-        if usable and (last is None or usable[-1] > last[0]):
-            last = usable[-1], series.signature
-    return last[1] if last else None
+    first = 0 if since is None else bisect_left(history.days, since)
+    last: dict[str, tuple[int, str]] = {}
+    for series in history.series:
+        place = _last_place(series.values)
+        if place >= first and place > last.get(series.name, (-1, ""))[0]:
+            last[series.name] = place, series.signature
+    return {name: signature for name, (_, signature) in last.items()}
+
+
+def _last_place(values: Sequence[float | None]) -> int:
+    """Where the last value stands; -1 if there is none."""
+    place = len(values) - 1
+    while place >= 0 and values[place] is None:
+        place -= 1
+    return place

@@ -17,17 +17,20 @@ def quality_causes(signs: Signs) -> Iterator[Explanation]:
     """``traffic_mix`` and ``model_quality``, each with its part of the fall.
 
     The model's part is what the known slices show by themselves (see ``_within``), the mix's is
-    the rest. Without a change of the traffic all of it is the model's.
+    the rest. Without a change of the traffic all of it is the model's. Where the prompts are
+    other ones and no slice's share is, the topic changed inside the slices: their own fall
+    accuses nobody.
     """
     fallen = signs.of("quality")
     if not fallen:
         return
-    moves = list(_mix_moves(signs))
+    mixed, unlike = list(_mix_moves(signs)), list(_unlike(signs))
+    moves = [*mixed, *unlike]
     if not moves:
         words = f"the traffic is as before; {said(fallen)}"
         yield Explanation("model_quality", {"quality": 1.0}, words, of_model=True)
         return
-    within, split = _within(signs, fallen)
+    within, split = _within(signs, fallen) if mixed else (None, "")
     if within is None:
         mix_part, model_part = 1.0, CANNOT_TELL
     else:
@@ -50,6 +53,24 @@ def _mix_moves(signs: Signs) -> Iterator[str]:
     length = signs.get("prompt_chars_mean")
     if length is not None and _beyond(length):
         yield f"prompts went from {length.baseline:.4g} to {length.current:.4g} characters"
+
+
+def _unlike(signs: Signs) -> Iterator[str]:
+    """Whether today's prompts differ from the reference more, or less, than they used to.
+
+    By more than the tolerance and the noise of days, and by more than a day of as few prompts
+    may by chance.
+    """
+    found = signs.get("prompt_mmd")
+    if found is None or found.effect is None or size(found) <= 1.0:
+        return
+    span = found.interval
+    certain = span is None or span.low > 0.0 or span.high < 0.0
+    if certain and (found.state == "drifted" or sds(found) >= LEAST_SDS):
+        yield (
+            f"prompts are unlike the baseline's (squared MMD {found.current:.2g} from the "
+            f"reference, before {found.baseline:.2g})"
+        )
 
 
 def _share_moved(result: DriftResult) -> bool:

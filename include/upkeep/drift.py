@@ -13,9 +13,9 @@ tails), :mod:`upkeep.scan` gathers the evidence and sets its threshold. States:
 - ``unknown``: the data cannot be trusted, the value is missing, or the history is too short.
 
 *False alarms.* The policy states harmful pages a model and 30 days. Measures share it (four
-fifths) and so do all their slices (one fifth); measures without a worse (``neither``) never
-page, and are let
-go over their threshold ten times as often. A model's budget is its own, so that a
+fifths) and so do all their slices (one fifth), those with a tolerance near their noise more of
+it than others (:mod:`upkeep.scan`); measures without a worse (``neither``) never page, and are
+let go over their threshold ten times as often. A model's budget is its own, so that a
 fleet of N models has at most N times as many pages, and the order of models does not matter.
 
 Numbers are given with nine digits, so that another machine's arithmetic decides the same.
@@ -24,21 +24,24 @@ Numbers are given with nine digits, so that another machine's arithmetic decides
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from upkeep import baseline, noise, scan, stats
+from upkeep import baseline, noise, scan
 from upkeep.drift_words import words_of
 from upkeep.panel import Chart, Flags, Floats, Panel, Role, panel_of
 from upkeep.records import DayFacts, Drift, DriftResult, DriftState, Interval, Vote
 from upkeep.spec import BaselinePolicy, Policy
+from upkeep.student import student_t_quantile
 
 DAYS_OF_MONTH = 30.0
 BUDGETS: dict[Role, float] = {"page": 0.8, "slice": 0.2, "context": 10.0}
 RECOVERED_SD = 2.5  # a day so much better than the change says: it is over
 CONFIDENCE = 0.95
 DIGITS = 9
+ROLES: tuple[Role, ...] = ("page", "slice", "context")
 
 
 class _Judged(NamedTuple):
@@ -93,18 +96,20 @@ def _judge(panel: Panel, policy: Policy) -> _Judged:
     usual = noise.season(learnt, (panel.ordinals + 6) % 7, sd)
     usual = usual + noise.median_of(learnt - np.where(old, usual, np.nan))[:, None]
     residuals = held.residuals - usual
-    rho = noise.autocorrelation(np.where(old, residuals, np.nan), panel.ordinals, sd)
-    white = noise.whiten(residuals, panel.ordinals, rho)
-    sizes = noise.noise_of(np.where(old, white.residuals, np.nan), prior)
+    roles = np.array([ROLES.index(chart.role) for chart in panel.charts])
+    near = noise.autocorrelation(np.where(old, residuals, np.nan), panel.ordinals, sd, roles)
+    white = noise.whiten(residuals, panel.ordinals, near.rho)
+    sizes = noise.noise_of(np.where(old, white.residuals, np.nan), prior, roles)
     extra = _extra_error(panel, old)
     larger = np.sqrt(1.0 + (extra / sizes.sd[:, None]) ** 2)
     window = _window(panel, held)
-    white = white._replace(residuals=white.residuals / larger)
-    found = scan.scan(white, held.days, sizes, window)
+    white = white._replace(residuals=noise.scores(white.residuals / larger, sizes))
+    sureness = scan.Sureness(sizes.df, near.error / (1.0 - near.rho**2))
+    found = scan.scan(white, held.days, sureness, window)
     evidence, recent, since = _strongest(found, residuals)
     n = np.maximum(held.days.sum(axis=1), 1.0)
     today_sd = np.hypot(sizes.sd, extra[:, -1])
-    quantiles = np.array([stats.student_t_quantile(CONFIDENCE, float(df)) for df in sizes.df])
+    quantiles = np.array([student_t_quantile(CONFIDENCE, float(df)) for df in sizes.df])
     return _Judged(
         level=held.centre + usual[:, -1],
         effect=residuals[:, -1],
@@ -169,16 +174,16 @@ def _thresholds(
 ) -> Floats:
     """The evidence that each chart needs, so that its role keeps to its part of the budget."""
     tolerances = np.array([chart.tolerance for chart in panel.charts])
-    reach = scan.normal_scores(tolerances / sizes.sd, 1.0 / (1.0 / sizes.df + sizes.inverse_tail))
+    reach = scan.normal_scores(noise.scores(tolerances[:, None], sizes)[:, 0], sizes.df)
     never = np.nanmax(learnt, axis=1, initial=0.0) == np.nanmin(learnt, axis=1, initial=0.0)
     reach = np.where(never, scan.NEVER, reach)  # what never changed has no noise to alarm by
-    found = np.zeros(len(panel.charts))
+    rates = np.zeros(len(panel.charts))
     for role, share in BUDGETS.items():
         rows = np.array([chart.role == role for chart in panel.charts])
         sides = 2.0 if role == "context" else 1.0
         rate = share * policy.pages_per_model_month / DAYS_OF_MONTH / sides
-        found[rows] = scan.threshold(reach[rows], rate, window)
-    return found
+        rates[rows] = scan.parts(reach[rows], rate)
+    return scan.thresholds(reach, rates, window)
 
 
 # ---------------------------------------------------------------- one measure
@@ -260,7 +265,7 @@ def _known(row: int, chart: Chart, found: _Judged) -> DriftResult:
         "needed": _digits(float(found.needed[row])),
     }
     note = "" if found.at_home[row] else "; too few days of this weekday class to judge by"
-    words = words_of(DriftResult.model_construct(**fields, words=""))
+    words = words_of(SimpleNamespace(**fields))  # validated below, once
     return DriftResult(**fields, words=words + note)
 
 

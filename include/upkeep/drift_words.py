@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from upkeep.records import DriftResult
 
 MIXED = 0.1  # of the tolerance: a smaller doing of the mix is not worth a word
 
 
-def words_of(result: DriftResult) -> str:
+def words_of(result: DriftResult | SimpleNamespace) -> str:
     """One line: the value, its baseline, the change, what is allowed, the evidence."""
     if result.baseline is None or result.current is None:
         return f"{result.measure}: not known"
@@ -23,19 +25,19 @@ def words_of(result: DriftResult) -> str:
     return text + _mix(result)
 
 
-def _allowed(result: DriftResult, baseline: float) -> tuple[float, float]:
+def _allowed(result: DriftResult | SimpleNamespace, baseline: float) -> tuple[float, float]:
     if result.tolerance_kind == "relative":
         return baseline / (1.0 + result.tolerance), baseline * (1.0 + result.tolerance)
     low = baseline - result.tolerance
     return (max(0.0, low) if baseline >= 0.0 else low), baseline + result.tolerance
 
 
-def _change(result: DriftResult, effect: float | None) -> str:
+def _change(result: DriftResult | SimpleNamespace, effect: float | None) -> str:
     known = effect or 0.0
     return f"{known:+.1%}" if result.tolerance_kind == "relative" else f"{known:+.4g}"
 
 
-def _mix(result: DriftResult) -> str:
+def _mix(result: DriftResult | SimpleNamespace) -> str:
     """What the mix of slices did, where that is worth a word."""
     if result.mix_effect is None:
         return ""

@@ -19,15 +19,18 @@ from upkeep.records import (
     Evaluation,
     GateResult,
     History,
+    Interval,
     JobFailure,
     JobSpec,
     LedgerEntry,
     MeasureValue,
     PastDecision,
     People,
+    PromptDistance,
     ScalingHint,
     ValidationResult,
 )
+from upkeep.records.history import Z_95
 from upkeep.store import Store, get_record, record_key
 
 Outcome = Literal["none", "running", "promoted", "refused", "failed"]
@@ -40,9 +43,11 @@ def measures_of(
     trusted: bool,
     version: str,
     people: People | None = None,
+    prompts: PromptDistance | None = None,
 ) -> DayMeasures:
     """Flatten one day's records into named numbers; what was not collected stays ``None``."""
-    values = [*_traffic(metrics), *context(metrics), *_quality(quality), *_people(people)]
+    values = [*_traffic(metrics), *context(metrics), *_asked(prompts)]
+    values += [*_quality(quality), *_people(people)]
     return DayMeasures(
         day=metrics.day, trusted=trusted, champion_version=version, measures=tuple(values)
     )
@@ -66,6 +71,19 @@ def _traffic(metrics: DailyMetrics) -> Iterator[MeasureValue]:
     total = sum(metrics.requests_by_slice.values())
     for name, count in sorted(metrics.requests_by_slice.items()):
         yield MeasureValue(name=measures.sliced(measures.SHARE, name), value=count / total, n=total)
+
+
+def _asked(prompts: PromptDistance | None) -> Iterator[MeasureValue]:
+    """How unlike the reference the day's prompts are, where that is known."""
+    if prompts is not None and prompts.value is not None and prompts.error is not None:
+        half = Z_95 * prompts.error
+        yield MeasureValue(
+            name="prompt_mmd",
+            value=prompts.value,
+            interval=Interval(low=prompts.value - half, high=prompts.value + half),
+            n=prompts.n,
+            signature=prompts.signature,
+        )
 
 
 def _quality(quality: Evaluation | None) -> Iterator[MeasureValue]:
@@ -143,7 +161,7 @@ def gather(store: Store, opened: DayOpen, history_days: int) -> DayFacts:
 
 
 def champion_on(store: Store, model: str, day: date) -> LedgerEntry | None:
-    """The champion as the day began: the last entry that no later day and not this one made.
+    """The champion that a day is decided with: the last entry of an earlier day, or by hand of it.
 
     A function of the ledger and the day, so that a backfill decides as the day itself did.
     """
@@ -152,7 +170,17 @@ def champion_on(store: Store, model: str, day: date) -> LedgerEntry | None:
 
 
 def _entries_before(store: Store, model: str, day: date) -> list[LedgerEntry]:
-    return [e for e in promotion.ledger(store, model) if e.day is None or e.day < day]
+    return [e for e in promotion.ledger(store, model) if _made_before(e, day)]
+
+
+def _made_before(entry: LedgerEntry, day: date) -> bool:
+    """Whether an entry is known when a day is decided: of an earlier day, or made on it by hand.
+
+    What a day's own decision made came after its end.
+    """
+    if entry.day is None or entry.day < day:
+        return True
+    return entry.event == "rollback" and entry.day == day == entry.at.date()
 
 
 def day_measures(store: Store, model: str, day: date) -> DayMeasures | None:
@@ -168,7 +196,15 @@ def _measures(
     quality = get_record(store, record_key(metrics.model, metrics.day, "quality"), Evaluation)
     version = serving_version(metrics, champion) or "unknown"
     people = get_record(store, record_key(metrics.model, metrics.day, "people"), People)
-    return measures_of(metrics, quality, trusted=validation.trusted, version=version, people=people)
+    prompts = get_record(store, record_key(metrics.model, metrics.day, "prompts"), PromptDistance)
+    return measures_of(
+        metrics,
+        quality,
+        trusted=validation.trusted,
+        version=version,
+        people=people,
+        prompts=prompts,
+    )
 
 
 def scaling_hint(store: Store, model: str, day: date, machines: int | None) -> ScalingHint:

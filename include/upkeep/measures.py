@@ -6,6 +6,7 @@ slice's share of the day's requests.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, get_args
 
 from upkeep.records import Direction
@@ -45,6 +46,7 @@ SHARE = "share"
 OPERATIONAL: dict[str, Family] = {
     "requests": "traffic",
     "prompt_chars_mean": "traffic",
+    "prompt_mmd": "traffic",
     "tokens_in_mean": "traffic",
     "tokens_out_mean": "traffic",
     SHARE: "traffic",
@@ -67,6 +69,7 @@ OPERATIONAL: dict[str, Family] = {
 }
 
 
+@lru_cache(maxsize=4096)
 def split(name: str) -> tuple[str, str | None]:
     """``"perplexity[editor]"`` -> ``("perplexity", "editor")``; no slice gives None."""
     if not name.endswith("]") or "[" not in name:
@@ -80,6 +83,7 @@ def sliced(parent: str, slice_: str) -> str:
     return f"{parent}[{slice_}]"
 
 
+@lru_cache(maxsize=4096)
 def family(name: str) -> Family:
     """The family of a measure or of its slice; what is neither operational nor people's is quality.
 

@@ -42,6 +42,15 @@ def follow_up(model: str, day: date, kind: str) -> str:
     return f"{model}--{day.isoformat()}--{kind}"
 
 
+def decided_on(model: str, run_id: str, kind: str) -> date | None:
+    """The day whose decision a run follows from; None for a run that nobody's decision began."""
+    day = run_id.removeprefix(f"{model}--").removesuffix(f"--{kind}")
+    try:
+        return date.fromisoformat(day) if run_id == f"{model}--{day}--{kind}" else None
+    except ValueError:
+        return None
+
+
 def rollback_key(model: str, run_id: str) -> str:
     """The key in the ledger of the rollback that a run makes, in Airflow or not."""
     return f"{model}/rollback/{sha256_hex(run_id.encode())[:12]}"

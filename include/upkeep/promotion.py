@@ -15,6 +15,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -119,14 +120,15 @@ def rollback(
     to: str | None = None,
     note: str,
     key: str,
+    day: date | None = None,
     approval: Approval | None = None,
-    cache: Path | None = None,
 ) -> LedgerEntry:
     """Put the champion before this one back, or version ``to`` of the ledger: one new entry.
 
     A version that was deleted from the registry is registered anew from the store's files, under
     a new number. What the alias names now does not matter: a rollback is also the way back from
-    an alias moved by hand.
+    an alias moved by hand. ``day`` is the day whose decision asks for it; by hand, and by
+    default, it is the UTC day on which it is done.
 
     Raises:
         PromotionRefused: there is no such champion in the ledger, it stands already, a person
@@ -138,7 +140,7 @@ def rollback(
             return done
         refuse_unless_approved(model, approval, required=False)
         target = rollback_target(change.entries, model, to)
-        with _cache(cache) as place:
+        with _cache(None) as place:
             path = _verified(store, target.folder, place)
             version = target.version
             if registry.version_tags(model, version) is None:
@@ -147,6 +149,7 @@ def rollback(
         return change.append(
             key=key,
             event="rollback",
+            day=day or datetime.now(UTC).date(),
             version=version,
             format=target.format,
             folder=target.folder,

@@ -19,7 +19,8 @@ def refuse_unless_allowed(
     _refuse_unless_passed(gate)
     _refuse_unless_of_this_candidate(candidate, gate)
     _refuse_unless_against(entries[-1], candidate, gate)
-    newest = max((e.day for e in entries if e.day is not None), default=candidate.day)
+    made = [e.day for e in entries if e.day is not None and e.event == "promote"]
+    newest = max(made, default=candidate.day)  # a rollback's day says nothing about its version
     if candidate.day < newest and not promote_old:
         raise PromotionRefused(
             f"{candidate.model}: a candidate of {candidate.day} does not replace a champion of "

@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path
 
 from upkeep.errors import StoreError
-from upkeep.records import Decision, Drift, canonical_json, sha256_hex
-from upkeep.replay_arms import arms
+from upkeep.records import Decision, canonical_json, sha256_hex
+from upkeep.replay_carry import carry_on
 from upkeep.replay_day import (
     STEPS,
+    Made,
     Reader,
     StoredDay,
     decide_again,
@@ -21,9 +22,11 @@ from upkeep.replay_day import (
     read_day,
     stored_decision,
 )
+from upkeep.replay_hashed import HashedDrift, hashed_policy
 from upkeep.replay_jobs import Jobs, jobs_of
-from upkeep.replay_records import ModelReplay, ReplayedDay, ReplayQuestion
-from upkeep.replay_walk import Walk, Walked
+from upkeep.replay_lived import lived_day
+from upkeep.replay_records import LivedDay, ModelReplay, ReplayedDay, ReplayQuestion, Survey
+from upkeep.replay_words import described
 from upkeep.sealed import parsed
 from upkeep.spec import Policy
 from upkeep.store import Store, record_key
@@ -36,18 +39,24 @@ def replay(
 ) -> ModelReplay:
     """Decide a model's days again from their stored records, and compare with what was decided.
 
-    Every day is decided with the facts as they were; with another policy also carried on
-    (:mod:`upkeep.replay_walk`), and both policies' arms are filled. A day of which a record is
+    Every day is decided with the facts as they were; with another policy or budget also carried
+    on (:mod:`upkeep.replay_carry`), and both arms are filled. A day of which a record is
     missing or corrupt has the problem in words, and stops no other. ``keys`` are the model's
     keys in the store, where they are known already.
     """
+    (answer,) = carry_on(store, [survey(store, question, keys)])
+    return answer
+
+
+def survey(store: Store, question: ReplayQuestion, keys: Sequence[str] | None = None) -> Survey:
+    """Decide a model's days again, each from its facts as they were, and nothing carried on."""
     keys = store.list(f"{question.model}/") if keys is None else keys
     reader = Reader(store)
     try:
         jobs = jobs_of(reader, question.model, keys)
     except StoreError as error:
-        return _unread(store, question, keys, str(error))
-    run = _Run(reader, question, jobs)
+        return Survey(answer=_unread(store, question, keys, str(error)))
+    run = _Run(reader, question, jobs, keys)
     days = tuple(run.day(day) for day in decided_days(keys, question.first, question.last))
     answer = ModelReplay(
         question=question,
@@ -55,11 +64,10 @@ def replay(
         program_sha256=program_sha256(),
         days=days,
     )
-    if question.policy is None:
-        return answer
-    stored, other, words = arms(run.walked, jobs)
-    filled = {"stored": stored, "other": other, "gates": jobs.gates(), "assumptions": words}
-    return answer.model_copy(update=filled)
+    if question.what_if:
+        filled = {"gates": jobs.gates(), "assumptions": tuple(jobs.assumptions())}
+        answer = answer.model_copy(update=filled)
+    return Survey(answer=answer, lived=tuple(run.lived))
 
 
 def _unread(
@@ -116,62 +124,38 @@ def program_sha256() -> str:
 class _Run:
     """One model's days, one after the other."""
 
-    def __init__(self, reader: Reader, question: ReplayQuestion, jobs: Jobs) -> None:
-        self._reader, self._model = reader, question.model
-        self._policy = policy_of(question)
-        self._walk = Walk(jobs)
-        self.walked: list[Walked] = []
+    def __init__(
+        self, reader: Reader, question: ReplayQuestion, jobs: Jobs, keys: Sequence[str]
+    ) -> None:
+        self._reader, self._question, self._jobs = reader, question, jobs
+        tried = policy_of(question)
+        self._policy = None if tried is None else hashed_policy(tried)
+        self._keys = frozenset(keys)
+        self.lived: list[LivedDay] = []
 
     def day(self, day: date) -> ReplayedDay:
         """The day decided again, or its problem in words."""
         try:
-            return self._day(read_day(self._reader, self._model, day))
+            return self._day(read_day(self._reader, self._question.model, day))
         except StoreError as error:
-            _know(self._reader, self._model, day)
+            _know(self._reader, self._question.model, day)
             return ReplayedDay(day=day, problem=str(error))
 
     def _day(self, stored: StoredDay) -> ReplayedDay:
         made = decide_again(stored, self._policy or stored.spec.policy)
         differs = differing(stored, made)
         decided = stored_decision(stored, made, differs)
-        if self._policy is None:
-            return _row(decided, made.decision, None, differs)
-        drift = parsed(record_key(self._model, stored.day, "drift"), stored.drift.body, Drift)
-        carried = self._walk.decide(stored, made, self._policy)
-        self.walked.append(self._walk.take(stored, drift, decided.action, carried.action))
-        return _row(decided, made.decision, carried, differs)
+        if not self._question.what_if:
+            return described(decided, made.decision, None, differs)
+        self.lived.append(self._as_it_was(stored, made, decided))
+        return described(decided, made.decision, made.decision, differs)
 
-
-def _row(
-    decided: Decision, now: Decision, carried: Decision | None, differs: tuple[str, ...]
-) -> ReplayedDay:
-    """The day in the answer; words only where something is to be explained."""
-    row = ReplayedDay(
-        day=decided.day,
-        differs=differs,
-        stored=decided.action,
-        replayed=now.action,
-        carried=carried.action if carried else None,
-    )
-    if not (row.flips if carried else differs):
-        return row
-    other = carried if carried is not None and now.action == decided.action else now
-    words = {
-        "before": _reason(decided, other),
-        "after": _reason(other, decided),
-        "changed": _difference(decided, other),
-    }
-    return row.model_copy(update=words)
-
-
-def _reason(decision: Decision, other: Decision) -> str:
-    """The first reason that the other decision has not, by its rule."""
-    own = [r for r in decision.reasons if r not in other.reasons]
-    first = next(iter([*own, *decision.reasons]), None)
-    return f"{first.rule}: {first.words}" if first else ""
-
-
-def _difference(stored: Decision, made: Decision) -> tuple[str, ...]:
-    before, after = ([r.words for r in d.reasons] for d in (stored, made))
-    gone = [f"- {words}" for words in before if words not in after]
-    return (*gone, *(f"+ {words}" for words in after if words not in before))
+    def _as_it_was(self, stored: StoredDay, made: Made, decided: Decision) -> LivedDay:
+        key = record_key(self._question.model, stored.day, "drift")
+        drift = made.drift
+        if stored.drift.body != made.drift_bytes:
+            drift = parsed(key, stored.drift.body, HashedDrift)
+        ordered = record_key(self._question.model, stored.day, "override") in self._keys
+        return lived_day(
+            stored, made, decided, drift, self._jobs, tried=self._policy, ordered=ordered
+        )

@@ -18,12 +18,10 @@ from statistics import fmean
 from typing import NamedTuple
 
 from upkeep.records import Action
-from upkeep.replay_jobs import JobCost, Jobs, Kind
-from upkeep.replay_records import Arm
-from upkeep.replay_truth import Harm
+from upkeep.replay_jobs import JOBS
+from upkeep.replay_records import Arm, Harm
 from upkeep.replay_walk import Walked
 
-JOBS = ("compress", "retrain")
 CURES: Mapping[Action, str] = {"retrain": "quality", "compress": "latency", "rollback": "both"}
 
 
@@ -46,15 +44,15 @@ class _Harmed(NamedTuple):
     tries: int
 
 
-def arms(walked: Sequence[Walked], jobs: Jobs) -> tuple[Arm, Arm, tuple[str, ...]]:
+def arms(walked: Sequence[Walked]) -> tuple[Arm, Arm, str]:
     """The stored arm, the other policy's, and what they take for granted in words."""
-    harms = [w.harm for w in walked]
+    harms = [w.lived.harm for w in walked]
     acts = [_acts(w) for w in walked]
     lasting, words = _lasting(harms, acts)
     harmed = list(_harmed(harms, acts, lasting))
-    stored = _arm(walked, [w.decided for w in walked], [h.stored for h in harmed], jobs)
-    other = _arm(walked, [w.carried for w in walked], [h.other for h in harmed], jobs)
-    served = [_serving_usd(w, jobs) for w in walked]
+    stored = _arm(walked, [w.did for w in walked], [h.stored for h in harmed])
+    other = _arm(walked, [w.carried_did for w in walked], [h.other for h in harmed])
+    served = [_serving_usd(w) for w in walked]
     return (
         stored.model_copy(update={"serving_usd": tuple(before for before, _ in served)}),
         other.model_copy(
@@ -63,16 +61,14 @@ def arms(walked: Sequence[Walked], jobs: Jobs) -> tuple[Arm, Arm, tuple[str, ...
                 "tries": tuple(h.tries for h in harmed),
             }
         ),
-        (*jobs.assumptions(), words),
+        words,
     )
 
 
-def _arm(
-    walked: Sequence[Walked], actions: Sequence[Action], harmed: Sequence[bool], jobs: Jobs
-) -> Arm:
-    costs = [_cost(w, action, jobs) for w, action in zip(walked, actions, strict=True)]
+def _arm(walked: Sequence[Walked], did: Sequence[Action], harmed: Sequence[bool]) -> Arm:
+    costs = [w.lived.costs(action) for w, action in zip(walked, did, strict=True)]
     return Arm(
-        jobs=tuple(int(_job(action) is not None) for action in actions),
+        jobs=tuple(int(action in JOBS) for action in did),
         gpu_hours=tuple(c.gpu_hours for c in costs),
         job_usd=tuple(c.usd for c in costs),
         harmed=tuple(harmed),
@@ -81,29 +77,18 @@ def _arm(
     )
 
 
-def _job(action: Action) -> Kind | None:
-    return action if action == "compress" or action == "retrain" else None  # noqa: PLR1714 - mypy
-
-
-def _cost(walked: Walked, action: Action, jobs: Jobs) -> JobCost:
-    kind = _job(action)
-    if kind is None:
-        return JobCost(0.0, 0.0)
-    return jobs.cost(walked.day, kind, walked.spec)
-
-
 # ---------------------------------------------------------------- harm
 
 
 def _acts(walked: Walked) -> tuple[Act, Act]:
     """What each arm did on a day, about which harm, and whether it is certain to have helped."""
-    cure, other = CURES.get(walked.decided, ""), CURES.get(walked.carried, "")
-    if walked.decided in JOBS and walked.outcome != "promoted":
+    cure, other = CURES.get(walked.did, ""), CURES.get(walked.carried_did, "")
+    if walked.did in JOBS and walked.lived.outcome != "promoted":
         cure = ""
     stored = Act(cure, certain=True)
-    if walked.carried == walked.decided:
+    if walked.carried_did == walked.did:
         return stored, stored
-    return stored, Act(other, certain=walked.carried not in JOBS)
+    return stored, Act(other, certain=walked.carried_did not in JOBS)
 
 
 def _lasting(harms: Sequence[Harm | None], acts: Sequence[tuple[Act, Act]]) -> tuple[int, str]:
@@ -168,10 +153,10 @@ class _Spell:
 # ---------------------------------------------------------------- serving
 
 
-def _serving_usd(walked: Walked, jobs: Jobs) -> tuple[float | None, float | None]:
+def _serving_usd(walked: Walked) -> tuple[float | None, float | None]:
     """What serving the day cost, and would have cost the other policy, in USD."""
-    spent = walked.served_usd
-    if spent is None or walked.compressed == walked.carried_compressed:
+    lived, spent = walked.lived, walked.lived.served_usd
+    if spent is None or lived.compressed == walked.carried_compressed:
         return spent, spent
-    left = 1.0 - jobs.saving(walked.spec, walked.day)
+    left = 1.0 - lived.saving
     return spent, spent * left if walked.carried_compressed else spent / left

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple
 
-from pydantic import PrivateAttr
-
-from upkeep.decision import decide
+from upkeep.decision import decide, methods_of
 from upkeep.diagnosis import diagnose
 from upkeep.drift import compare
 from upkeep.errors import CorruptRecord, StoreError
@@ -23,6 +21,15 @@ from upkeep.records import (
     canonical_json,
     sha256_hex,
 )
+from upkeep.replay_hashed import (
+    HashedDiagnosis,
+    HashedDrift,
+    HashedFacts,
+    hashed_diagnosis,
+    hashed_drift,
+    hashed_policy,
+)
+from upkeep.replay_history import FactsReader
 from upkeep.sealed import R, Sealed, parsed, schema_of, sealed
 from upkeep.spec import ModelSpec, Policy, spec_of
 from upkeep.store import Store, record_key
@@ -34,30 +41,6 @@ STEPS: Mapping[str, type[Record]] = {
     "diagnosis": Diagnosis,
     "decision": Decision,
 }
-H = TypeVar("H", bound="_Hashed")
-
-
-class _Hashed(Record):
-    """A record whose hash is known already, so that nobody computes it twice."""
-
-    _sha256: str = PrivateAttr()
-
-    def digest(self) -> str:
-        """The hash that it was read or written under."""
-        return self._sha256
-
-    def under(self, sha256: str) -> Self:
-        """The same record, known by this hash."""
-        self._sha256 = sha256
-        return self
-
-
-class HashedFacts(_Hashed, DayFacts):
-    """Facts as they lie in the store."""
-
-
-class HashedDrift(_Hashed, Drift):
-    """Drift whose bytes were written once."""
 
 
 class Reader:
@@ -68,6 +51,7 @@ class Reader:
         self._store = store
         self.digests: dict[str, str] = {}
         self._specs: dict[bytes, ModelSpec] = {}
+        self._facts = FactsReader()
 
     def sealed(self, key: str, cls: type[Record]) -> Sealed | None:
         """The verified bytes under a key, or None; its hash is kept either way.
@@ -99,12 +83,23 @@ class Reader:
         found = self.sealed(key, cls)
         return parsed(key, found.body, cls) if found else None
 
-    def spec(self, opened: DayOpen) -> ModelSpec:
-        """The specification of a day's snapshot; the same one is parsed once."""
-        text = canonical_json(opened.spec)
-        if text not in self._specs:
-            self._specs[text] = spec_of(opened)
-        return self._specs[text]
+    def spec(self, key: str, day: date, body: bytes) -> ModelSpec:
+        """The specification of a day's snapshot; snapshots that differ in the day are parsed once.
+
+        Raises:
+            CorruptRecord: the bytes are no snapshot.
+
+        """
+        rest = body.removeprefix(b'{"day":"%b"' % day.isoformat().encode())
+        if rest not in self._specs:
+            spec = spec_of(parsed(key, body, DayOpen))
+            hashed = hashed_policy(spec.policy)
+            self._specs[rest] = spec.model_copy(update={"policy": hashed})
+        return self._specs[rest]
+
+    def facts(self, key: str, found: Sealed) -> HashedFacts:
+        """The facts in verified bytes, known by their hash."""
+        return self._facts.read(key, found.body).under(found.sha256)
 
     def inputs_sha256(self) -> str:
         """Identity of everything that was read so far."""
@@ -123,11 +118,12 @@ class StoredDay(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What the steps make of a day's facts now."""
+    """What the steps make of a day's facts now; ``drift_bytes`` and the like are canonical."""
 
     drift: HashedDrift
     drift_bytes: bytes
-    diagnosis: Diagnosis
+    diagnosis: HashedDiagnosis
+    diagnosis_bytes: bytes
     decision: Decision
 
 
@@ -139,44 +135,36 @@ def read_day(reader: Reader, model: str, day: date) -> StoredDay:
         CorruptRecord: one is not what was written.
 
     """
+    keys = {step: record_key(model, day, step) for step in STEPS}
     found: dict[str, Sealed] = {}
     for step, cls in STEPS.items():
-        record = reader.sealed(record_key(model, day, step), cls)
+        record = reader.sealed(keys[step], cls)
         if record is None:
             raise StoreError(f"{model} {day}: no {step} in the store, so it cannot be replayed")
         found[step] = record
-    opened = parsed(record_key(model, day, "open"), found["open"].body, DayOpen)
-    facts = parsed(record_key(model, day, "facts"), found["facts"].body, HashedFacts)
     return StoredDay(
         day=day,
-        spec=reader.spec(opened),
-        facts=facts.under(found["facts"].sha256),
+        spec=reader.spec(keys["open"], day, found["open"].body),
+        facts=reader.facts(keys["facts"], found["facts"]),
         drift=found["drift"],
         diagnosis=found["diagnosis"],
         decision=found["decision"],
     )
 
 
-def methods_of(spec: ModelSpec) -> dict[str, str]:
-    """The job method of each kind, as decisions name it."""
-    return {"compress": spec.jobs.compress.method, "retrain": spec.jobs.retrain.method}
-
-
 def decide_again(stored: StoredDay, policy: Policy) -> Made:
     """Compare, diagnose and decide the day from its stored facts."""
-    drift = compare(stored.facts, policy)
-    made_bytes = drift.canonical_bytes()
-    known = HashedDrift.model_construct(**dict(drift)).under(sha256_hex(made_bytes))
-    diagnosis = diagnose(stored.facts, known)
-    made = decide(stored.facts, known, diagnosis, policy, methods_of(stored.spec))
-    return Made(known, made_bytes, diagnosis, made)
+    drift, drift_bytes = hashed_drift(compare(stored.facts, policy))
+    diagnosis, diagnosis_bytes = hashed_diagnosis(diagnose(stored.facts, drift))
+    made = decide(stored.facts, drift, diagnosis, policy, methods_of(stored.spec))
+    return Made(drift, drift_bytes, diagnosis, diagnosis_bytes, made)
 
 
 def differing(stored: StoredDay, made: Made) -> tuple[str, ...]:
     """The records that are not byte for byte what is stored, in the order of the day."""
     pairs = (
         ("drift", stored.drift, made.drift_bytes),
-        ("diagnosis", stored.diagnosis, made.diagnosis.canonical_bytes()),
+        ("diagnosis", stored.diagnosis, made.diagnosis_bytes),
         ("decision", stored.decision, made.decision.canonical_bytes()),
     )
     return tuple(name for name, kept, now in pairs if kept.body != now)

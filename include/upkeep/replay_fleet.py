@@ -9,9 +9,16 @@ from multiprocessing import get_context
 
 from upkeep.errors import StoreError
 from upkeep.records import HashedInput, canonical_json, sha256_hex
-from upkeep.replay import inputs_sha256, policy_of, program_sha256, replay
+from upkeep.replay import inputs_sha256, policy_of, program_sha256, survey
+from upkeep.replay_carry import carry_on
 from upkeep.replay_estimates import estimates_of
-from upkeep.replay_records import FleetReplay, ModelReplay, ModelSummary, ReplayQuestion
+from upkeep.replay_records import (
+    FleetReplay,
+    ModelReplay,
+    ModelSummary,
+    ReplayQuestion,
+    Survey,
+)
 from upkeep.store import Store, adopt_or_put, get_record, open_store
 
 PLACE = "replays"
@@ -26,32 +33,31 @@ def replay_all(
 ) -> list[ModelReplay]:
     """Every question's answer, by model; 0 ``processes`` are as many as there are cores.
 
-    ``step`` is called with each answer as it comes. Processes exchange canonical bytes only.
+    ``step`` is called with each model's days as they come; only then are they carried on, all
+    models together. Processes exchange canonical bytes only.
     """
     workers = min(processes or len(os.sched_getaffinity(0)), len(questions), MAX_PROCESSES)
-    answers = []
-    for answer in _answers(store, questions, workers):
-        step(answer)
-        answers.append(answer)
-    return sorted(answers, key=lambda a: a.question.model)
+    surveys = []
+    for found in _surveys(store, questions, workers):
+        step(found.answer)
+        surveys.append(found)
+    return sorted(carry_on(store, surveys), key=lambda a: a.question.model)
 
 
-def _answers(
-    store: Store, questions: Sequence[ReplayQuestion], workers: int
-) -> Iterator[ModelReplay]:
+def _surveys(store: Store, questions: Sequence[ReplayQuestion], workers: int) -> Iterator[Survey]:
     if workers <= 1:
-        yield from (replay(store, question) for question in questions)
+        yield from (survey(store, question) for question in questions)
         return
     asked = [question.canonical_bytes() for question in questions]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(_answered, store.root, question) for question in asked]
+        futures = [pool.submit(_surveyed, store.root, question) for question in asked]
         for done in as_completed(futures):
-            yield ModelReplay.parse(done.result())
+            yield Survey.parse(done.result())
 
 
-def _answered(root: str, question: bytes) -> bytes:
-    """In a process of its own: the answer's canonical bytes."""
-    return replay(open_store(root), ReplayQuestion.parse(question)).canonical_bytes()
+def _surveyed(root: str, question: bytes) -> bytes:
+    """In a process of its own: the survey's canonical bytes."""
+    return survey(open_store(root), ReplayQuestion.parse(question)).canonical_bytes()
 
 
 def summary_of(replays: Sequence[ModelReplay]) -> FleetReplay:
@@ -60,6 +66,7 @@ def summary_of(replays: Sequence[ModelReplay]) -> FleetReplay:
     policy = policy_of(ordered[0].question) if ordered else None
     return FleetReplay(
         policy_sha256=policy.digest() if policy else None,
+        budget=ordered[0].question.budget if ordered else None,
         replays=tuple(HashedInput(name=key_of(r), sha256=r.digest()) for r in ordered),
         models=tuple(_summary(r) for r in ordered),
         estimates=estimates_of(ordered),
@@ -82,19 +89,34 @@ def _summary(replay: ModelReplay) -> ModelSummary:
 # ---------------------------------------------------------------- answers that are kept
 
 
-def kept_replay(store: Store, question: ReplayQuestion) -> ModelReplay:
-    """The answer that lies in the store for this question and these inputs, or a new one there.
+def kept_survey(store: Store, question: ReplayQuestion) -> str:
+    """The key of a model's survey, which lies in the store already or is made now.
 
     Its key is the hash of the question, of everything that it reads and of this program: the
     same question over the same days is answered once, whoever asks again.
     """
     keys = store.list(f"{question.model}/")
-    found = inputs_sha256(store, question, keys)
-    known = get_record(store, _key(question, found, program_sha256()), ModelReplay)
-    if known is not None:
-        return known
-    made = replay(store, question, keys)
-    return adopt_or_put(store, key_of(made), made)
+    key = _survey_key(question, inputs_sha256(store, question, keys))
+    if get_record(store, key, Survey) is None:
+        adopt_or_put(store, key, survey(store, question, keys))
+    return key
+
+
+def kept_answers(store: Store, keys: Sequence[str]) -> list[ModelReplay]:
+    """The models' answers, carried on together from the surveys under these keys and left there.
+
+    Raises:
+        StoreError: a survey is not there.
+
+    """
+    surveys = []
+    for key in keys:
+        found = get_record(store, key, Survey)
+        if found is None:
+            raise StoreError(f"{key}: the survey is gone; run the replay again")
+        surveys.append(found)
+    made = carry_on(store, surveys)
+    return [adopt_or_put(store, key_of(answer), answer) for answer in made]
 
 
 def kept_summary(store: Store, replays: Sequence[ModelReplay]) -> FleetReplay:
@@ -109,25 +131,13 @@ def summary_key(fleet: FleetReplay) -> str:
     return f"{PLACE}/{sha256_hex(canonical_json(named))}.json"
 
 
-def kept_answers(store: Store, keys: Sequence[str]) -> list[ModelReplay]:
-    """The answers that lie under these keys.
-
-    Raises:
-        StoreError: one is not there.
-
-    """
-    found = []
-    for key in keys:
-        answer = get_record(store, key, ModelReplay)
-        if answer is None:
-            raise StoreError(f"{key}: the answer is gone; run the replay again")
-        found.append(answer)
-    return found
-
-
 def key_of(replay: ModelReplay) -> str:
     """Where an answer lies: the hash of its question, its inputs and the program."""
     return _key(replay.question, replay.inputs_sha256, replay.program_sha256)
+
+
+def _survey_key(question: ReplayQuestion, inputs: str) -> str:
+    return _key(question, inputs, program_sha256()).removesuffix(".json") + "/survey.json"
 
 
 def _key(question: ReplayQuestion, inputs: str, program: str) -> str:

@@ -18,13 +18,13 @@ from upkeep.records import (
     LedgerEntry,
 )
 from upkeep.replay_day import Reader
-from upkeep.replay_records import Gates
+from upkeep.replay_records import Costs, Gates, Outcome
 from upkeep.spec import ModelSpec
 from upkeep.store import record_key
 
 Kind = Literal["compress", "retrain"]
-Outcome = Literal["none", "running", "promoted", "refused", "failed"]
 KINDS: tuple[Kind, ...] = ("compress", "retrain")
+JOBS = frozenset(KINDS)
 SECONDS_PER_HOUR = 3600.0
 
 _JOB = re.compile(r"[^/]+/(\d{4}-\d{2}-\d{2})/r1/(compress|retrain)/job\.json")
@@ -44,11 +44,13 @@ class Ran(NamedTuple):
     speedup: float | None
 
 
-class JobCost(NamedTuple):
-    """What one job takes; None where it is not known."""
+def expected_of(gates: Gates) -> Outcome:
+    """What is taken to come of a job that never ran: what came of most of the model's own.
 
-    gpu_hours: float | None
-    usd: float | None
+    The promoted share is (promoted + 1) / (judged + 2), Laplace's rule of succession: a
+    model without a judged job has an even chance, and even is promoted.
+    """
+    return "promoted" if 2 * (gates.promoted + 1) >= gates.judged + 2 else "refused"
 
 
 class Jobs(NamedTuple):
@@ -66,16 +68,7 @@ class Jobs(NamedTuple):
         ended = [r.outcome for r in self.ran.values() if r.outcome != "running"]
         return Gates(promoted=ended.count("promoted"), judged=len(ended))
 
-    def expected(self) -> Outcome:
-        """What is taken to come of a job that never ran: what came of most of the model's own.
-
-        The promoted share is (promoted + 1) / (judged + 2), Laplace's rule of succession: a
-        model without a judged job has an even chance, and even is promoted.
-        """
-        found = self.gates()
-        return "promoted" if 2 * (found.promoted + 1) >= found.judged + 2 else "refused"
-
-    def cost(self, day: date, kind: Kind, spec: ModelSpec) -> JobCost:
+    def cost(self, day: date, kind: Kind, spec: ModelSpec) -> Costs:
         """What the job of a day took, or would: itself, the mean of its like, the policy's word."""
         itself = self.ran.get((day, kind))
         timed = [r for r in self._of(kind) if r.hours is not None]
@@ -84,12 +77,12 @@ class Jobs(NamedTuple):
         if not timed:
             payback = spec.policy.payback
             stated = payback.compress if kind == "compress" else payback.retrain
-            return JobCost(stated.gpu_hours, stated.usd)
+            return Costs(gpu_hours=stated.gpu_hours, usd=stated.usd)
         price = spec.price_on(day)
         hourly = price.usd_per_hour if price else None
         hours = fmean(r.hours for r in timed if r.hours is not None)
         gpu_hours = fmean(r.hours * r.gpus for r in timed if r.hours is not None)
-        return JobCost(gpu_hours, None if hourly is None else hours * hourly)
+        return Costs(gpu_hours=gpu_hours, usd=None if hourly is None else hours * hourly)
 
     def saving(self, spec: ModelSpec, day: date) -> float:
         """The share of a day's serving cost that a promoted compression saves.
@@ -111,7 +104,7 @@ class Jobs(NamedTuple):
         """What the estimates take for granted, in words."""
         found = self.gates()
         yield (
-            f"a job that never ran is taken to be {self.expected()}: {found.promoted} of "
+            f"a job that never ran is taken to be {expected_of(found)}: {found.promoted} of "
             f"{found.judged} judged jobs were promoted"
         )
         for kind in KINDS:

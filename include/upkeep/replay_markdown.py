@@ -36,7 +36,7 @@ def markdown(fleet: FleetReplay, replays: Sequence[ModelReplay]) -> str:
 
 
 def _top(fleet: FleetReplay, replays: Sequence[ModelReplay]) -> Iterator[str]:
-    tried = fleet.policy_sha256 is not None
+    tried = fleet.what_if
     yield "### What another policy would have decided" if tried else "### The decisions again"
     yield ""
     yield f"**{_cell(headline(fleet, replays))}**"
@@ -67,7 +67,7 @@ def _quantity(found: Estimate) -> str:
 
 def _told(day: ReplayedDay, fleet: FleetReplay) -> bool:
     """Flips of another policy; with the recorded one, every day that is not byte for byte."""
-    return bool(day.differs) if fleet.policy_sha256 is None else day.flips
+    return day.told if fleet.what_if else bool(day.differs)
 
 
 def _row(day: ReplayedDay) -> str:
@@ -75,6 +75,8 @@ def _row(day: ReplayedDay) -> str:
     why = f"{_cell(day.before)} → {_cell(day.after)}"
     if day.before == day.after:
         why = "; ".join(map(_cell, day.changed)) or f"other bytes: {', '.join(day.differs)}"
+    if day.budget:
+        why = _cell(day.budget) if not day.flips else f"{why}; {_cell(day.budget)}"
     return f"| {day.day} | {day.stored} | {day.replayed} | {carried} | {why} |"
 
 

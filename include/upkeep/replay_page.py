@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from upkeep.replay_records import Estimate, FleetReplay, ModelReplay
+from upkeep.replay_records import Estimate, FleetReplay, ModelReplay, ReplayedDay
 
 WHOLE_FROM = 1000.0
 NAMES = {
-    "jobs": "jobs asked for",
+    "jobs": "jobs",
     "gpu_hours": "GPU-hours",
     "job_usd": "cost of jobs, USD",
     "degraded_days": "days degraded and not acted on",
@@ -32,6 +32,7 @@ def day_rows(replays: Sequence[ModelReplay]) -> list[dict[str, Any]]:
             "before": day.before,
             "after": day.after,
             "reasons": list(day.changed),
+            "budget": day.budget,
         }
         for replay in ordered(replays)
         for day in replay.days
@@ -47,12 +48,17 @@ def flip_rows(replays: Sequence[ModelReplay]) -> list[dict[str, Any]]:
             "stored": day.stored,
             "this policy": day.replayed,
             "carried on": day.carried,
-            "why": day.after if day.before != day.after else "; ".join(day.changed),
+            "why": _why(day),
         }
         for replay in ordered(replays)
         for day in replay.days
-        if day.flips or (day.differs and replay.question.policy is None)
+        if day.told or (day.differs and not replay.question.what_if)
     ]
+
+
+def _why(day: ReplayedDay) -> str:
+    words = day.after if day.before != day.after else "; ".join(day.changed)
+    return "; ".join(filter(None, (words if day.flips or not day.budget else "", day.budget)))
 
 
 def model_rows(fleet: FleetReplay) -> list[dict[str, Any]]:
@@ -113,7 +119,7 @@ def headline(fleet: FleetReplay, replays: Sequence[ModelReplay]) -> str:
     where = f"{counted(len(fleet.models), 'model')}, {span}, {counted(total, 'model-day')}"
     bad = sum(m.problems for m in fleet.models)
     also = f", {bad} could not be replayed" if bad else ""
-    if fleet.policy_sha256 is None:
+    if not fleet.what_if:
         same = sum(m.identical for m in fleet.models)
         return f"{where}: {same} of {total} are byte for byte what was decided{also}"
     flips, carried = (sum(getattr(m, n) for m in fleet.models) for n in ("flips", "carried_flips"))

@@ -7,10 +7,11 @@ from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 
-from upkeep.config import load_policy
+from upkeep.config import BUDGET, load_budget, load_policy
 from upkeep.errors import ParamError
 from upkeep.replay_records import ReplayQuestion
 from upkeep.spec import Policy
+from upkeep.spec_payback import Budget
 
 
 def questions(
@@ -19,6 +20,7 @@ def questions(
     policy_of: Callable[[str], Policy | None],
     first: date | None = None,
     last: date | None = None,
+    budget: Budget | None = None,
 ) -> list[ReplayQuestion]:
     """One question a model, sorted by name; no model is every known one.
 
@@ -40,6 +42,7 @@ def questions(
             first=first,
             last=last,
             policy=policy.model_dump(mode="json") if (policy := policy_of(model)) else None,
+            budget=budget.model_dump(mode="json") if budget else None,
         )
         for model in sorted(set(models or known))
     ]
@@ -61,6 +64,18 @@ def policy_from(path: Path | None) -> Callable[[str], Policy | None]:
         return lambda model: load_policy(_file_of(path, model))
     policy = load_policy(path)
     return lambda _: policy
+
+
+def budget_from(path: Path | None, policy: Path | None) -> Budget | None:
+    """A file's budget, else that of the folder that policies are from; None is the recorded one.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a budget.
+
+    """
+    if path is None and policy is not None and (policy / BUDGET).is_file():
+        path = policy / BUDGET
+    return None if path is None else load_budget(path)
 
 
 def _file_of(folder: Path, model: str) -> Path:

@@ -8,27 +8,41 @@ from typing import Any, Literal
 from upkeep.records import (
     Action,
     Count,
+    DayFacts,
+    Decision,
+    Diagnosis,
+    Drift,
     HashedInput,
     Interval,
+    JobRequest,
     ModelName,
     NonNegative,
     Record,
     Sha256,
 )
 
+Harm = Literal["", "quality", "latency"]
+Outcome = Literal["none", "running", "promoted", "refused", "failed"]
 Quantity = Literal["jobs", "gpu_hours", "job_usd", "degraded_days", "serving_usd"]
 
 
 class ReplayQuestion(Record):
     """One model's days, decided again by ``policy`` (as JSON); None is each day's recorded one.
 
-    ``first`` and ``last`` bound the days, both included; None does not bound.
+    ``first`` and ``last`` bound the days, both included; None does not bound. ``budget`` is what
+    the fleet's jobs of a day may use together, as JSON; None is each day's recorded one.
     """
 
     model: ModelName
     first: date | None = None
     last: date | None = None
     policy: dict[str, Any] | None = None
+    budget: dict[str, Any] | None = None
+
+    @property
+    def what_if(self) -> bool:
+        """Whether something else is tried than what was in force."""
+        return self.policy is not None or self.budget is not None
 
 
 class ReplayedDay(Record):
@@ -37,8 +51,9 @@ class ReplayedDay(Record):
     ``stored`` is what was decided, ``replayed`` what is decided from the facts as they were,
     ``carried`` what is decided where the past is what the other policy made of it. ``differs``
     names the records that are not byte for byte what is stored. ``before`` and ``after`` are
-    the first reasons of a flip, ``changed`` the words that come (+) and go (-). A day with a
-    ``problem`` could not be replayed.
+    the first reasons of a flip, ``changed`` the words that come (+) and go (-). ``budget`` says
+    what the fleet's budget has for the job that is carried on, where that is another answer than
+    the recorded one. A day with a ``problem`` could not be replayed.
     """
 
     day: date
@@ -50,6 +65,7 @@ class ReplayedDay(Record):
     before: str = ""
     after: str = ""
     changed: tuple[str, ...] = ()
+    budget: str = ""
 
     @property
     def identical(self) -> bool:
@@ -62,13 +78,18 @@ class ReplayedDay(Record):
         other = self.replayed != self.stored or self.carried not in (None, self.stored)
         return other and not self.problem
 
+    @property
+    def told(self) -> bool:
+        """Whether another policy or budget makes something else of the day."""
+        return self.flips or bool(self.budget)
+
 
 class Arm(Record):
     """What one policy's decisions come to, one entry a replayed day.
 
-    ``jobs`` asked for, their ``gpu_hours`` and ``job_usd``; ``harmed``: a harm on that day that
-    nothing had healed for certain; ``tries``: the jobs since the harm began whose outcome is
-    only estimated; ``serving_usd``. None: not known.
+    ``jobs`` that the budget had room for, their ``gpu_hours`` and ``job_usd``; ``harmed``: a
+    harm on that day that nothing had healed for certain; ``tries``: the jobs since the harm
+    began whose outcome is only estimated; ``serving_usd``. None: not known.
     """
 
     jobs: tuple[Count, ...]
@@ -103,6 +124,70 @@ class ModelReplay(Record):
     other: Arm | None = None
     gates: Gates = Gates(promoted=0, judged=0)
     assumptions: tuple[str, ...] = ()
+
+
+class AskingDay(Record):
+    """What a day is decided from whose decision the days before can change.
+
+    ``facts`` are without their history, which the rest was made of. ``policy`` is the recorded
+    one as JSON, None where another is tried. ``stored`` and ``made`` are the decisions as they
+    were and as the facts as they were give them.
+    """
+
+    facts: DayFacts
+    drift: Drift
+    diagnosis: Diagnosis
+    methods: dict[str, str]
+    policy: dict[str, Any] | None
+    stored: Decision
+    made: Decision
+
+
+class Costs(Record):
+    """What a job takes, or would take; None: not known."""
+
+    gpu_hours: NonNegative | None
+    usd: NonNegative | None
+
+
+class LivedDay(Record):
+    """One day as it was, for what is carried on.
+
+    ``decided`` and ``outcome`` are the stored ones, ``replayed`` what is decided from the facts
+    as they were, ``job`` what that asks for. ``ordered``: a person's order stands over the
+    decision. ``harm`` is production's, None: not known. ``served_usd`` is what serving cost,
+    ``saving`` the share of it that a compression saves. ``asking`` is None where no past
+    decision changes the day's.
+    """
+
+    day: date
+    decided: Action
+    outcome: Outcome
+    replayed: Action
+    job: JobRequest | None
+    ordered: bool
+    compressed: bool
+    harm: Harm | None
+    served_usd: float | None
+    saving: float
+    compress: Costs
+    retrain: Costs
+    asking: AskingDay | None = None
+
+    def costs(self, action: Action) -> Costs:
+        """What the job of an action takes; nothing where it is none."""
+        nothing = Costs(gpu_hours=0.0, usd=0.0)
+        return {"compress": self.compress, "retrain": self.retrain}.get(action, nothing)
+
+
+class Survey(Record):
+    """One model's days decided again, each from its facts as they were; nothing is carried on yet.
+
+    ``lived`` has the days that could be replayed; none where nothing else is tried.
+    """
+
+    answer: ModelReplay
+    lived: tuple[LivedDay, ...] = ()
 
 
 class Estimate(Record):
@@ -140,8 +225,14 @@ class FleetReplay(Record):
 
     policy_sha256: Sha256 | None
     replays: tuple[HashedInput, ...]
+    budget: dict[str, Any] | None = None
     models: tuple[ModelSummary, ...]
     estimates: tuple[Estimate, ...]
+
+    @property
+    def what_if(self) -> bool:
+        """Whether another policy or budget is tried than those that were in force."""
+        return self.policy_sha256 is not None or self.budget is not None
 
     @property
     def flipped(self) -> bool:
@@ -151,5 +242,5 @@ class FleetReplay(Record):
     @property
     def failed(self) -> bool:
         """Whether a day could not be replayed, or differs under its own recorded policy."""
-        recorded = self.policy_sha256 is None
+        recorded = not self.what_if
         return any(m.problems or (recorded and m.identical != m.days) for m in self.models)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 from upkeep.decision_objectives import missed
 from upkeep.measures import family
 from upkeep.records import DayFacts, Drift
+from upkeep.replay_records import Harm
 from upkeep.spec import Policy
 
 QUALITY = frozenset({"quality", "people"})
-Harm = Literal["", "quality", "latency"]
 
 
 def harm(facts: DayFacts, drift: Drift, policy: Policy) -> Harm | None:

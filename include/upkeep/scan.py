@@ -1,55 +1,73 @@
 """Has the level changed, since when, and how sure is that? Evidence that adds up over days. Pure.
 
-*Evidence.* For each of the last W days as a possible beginning, the change of level since then is
-estimated by generalised least squares on the whitened residuals (level before and after are both
-unknown), divided by its standard error, and turned into a normal score. The largest score over
-the W beginnings is the evidence: the window-limited generalised likelihood ratio of Willsky and
-Jones (1976) and Lai (1995). One terrible day is evidence at once, many slightly worse days add up.
+*Evidence.* Each whitened day is the normal score of its own tails (:func:`upkeep.noise.scores`),
+so that sums of days are normal however heavy the tails of one. For each of the last W days as a
+possible beginning, the change of level since then is estimated by generalised least squares
+(level before and after are both unknown), divided by its standard error, and turned into a
+normal score once more. The largest over the W beginnings is the evidence: the window-limited
+generalised likelihood ratio of Willsky and Jones (1976) and Lai (1995). One terrible day is
+evidence at once, many slightly worse days add up; in a sum a day counts at most CLIP.
 
-*Threshold.* The rate at which the evidence passes a threshold h by chance, on a quiet series, is
+*Sureness.* Size and autocorrelation are estimates. The sd of a sum of k days grows with rho, so
+that its relative error is c (k - 1) / k, c = error(rho) / (1 - rho^2), beside 1 / sqrt(2 df) of
+the sd itself. Both together are the degrees of freedom of Student's t (Satterthwaite 1946):
 
-    r(h) = h phi(h) * integral of x nu(x)^2 dx from h / sqrt(W) to h,   nu(x) ~ exp(-0.583 x)
+    1 / df_k = 1 / df + 2 (c (k - 1) / k)^2
+
+*Rate.* The rate at which the evidence passes a threshold h by chance, on a quiet series, is
+
+    r(h) = h phi(h) * integral of x nu(x)^2 dx from h / sqrt(W) to h,  nu(x) ~ exp(-0.583 x)
 
 (Siegmund and Venkatraman 1995, *Using the generalized likelihood ratio statistic for sequential
-detection of a change-point*, one side). x is the size of the change, in sd, that a beginning
+detection of a change-point*, one side; where the noise is known it is 0.65 to 1.15 times that,
+and learning the noise makes up for it). x is the size of the change, in sd, that a beginning
 stands for: a chart pages only where that is beyond its tolerance t too, so that its integral
-begins at t / sd. Charts whose tolerance lies far outside their noise need none of the budget.
-The threshold is the h at which the rates of all charts together are the budget. The rate is of
-runs of days over the threshold, not of days.
+begins at t / sd. The rate is of runs of days over the threshold, not of days.
 
-*Tails.* A single day is judged by Student's t with the tails that were learnt and the degrees of
-freedom of the standard deviation; in sums of days each counts at most CLIP standard deviations.
+*Thresholds.* A change of size x is found after about h^2 / x^2 days. The least sum of these
+delays over all charts, each for a change as large as its tolerance, at a given sum of rates, has
+rates in proportion to (sd / tolerance)^2 (Lagrange; h' r = -r / h): that is each chart's part of
+the budget. Charts whose tolerance lies far outside their noise take none of it.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
-from upkeep.noise import Noise, Whitened
+from upkeep.noise import Whitened
 from upkeep.panel import Floats
 
-CLIP = 3.0
+CLIP = 4.0
 OVERSHOOT = 2.0 * 0.583
-GRID = np.linspace(2.0, 7.0, 251)
+GRID = np.linspace(2.0, 7.0, 101)
 LEAST_DF = 2.2
+LEAST_REACH = 1.0  # in sd: a tolerance deep within the noise does not take all of the budget
 ROOT_2 = math.sqrt(2.0)
 NEVER = 38.0  # a normal score that chance does not reach: its tail is 0 in double precision
 
 
-def scan(whitened: Whitened, level: Floats, noise: Noise, window: int) -> Floats:
+class Sureness(NamedTuple):
+    """How well each chart's noise is known: df of its sd, c of its autocorrelation (above)."""
+
+    df: Floats
+    c: Floats
+
+
+def scan(whitened: Whitened, level: Floats, sureness: Sureness, window: int) -> Floats:
     """Evidence for a change of level that began on one of the last ``window`` days.
 
     One row a possible beginning (the last day first), one column a chart: normal scores, NaN
     where the chart has no value on that day or its level before is not known.
 
-    ``level`` is 1 on the days that say what the level was (baseline of this champion), else 0;
-    days of the window itself are left out by the beginning that is looked at.
+    ``whitened.residuals`` are normal scores; ``level`` is 1 on the days that say what the level
+    was (baseline of this champion), else 0; days of the window itself are left out by the
+    beginning that is looked at.
     """
-    sd = noise.sd[:, None]
-    clipped = np.clip(whitened.residuals, -CLIP * sd, CLIP * sd)
+    clipped = np.clip(whitened.residuals, -CLIP, CLIP)
     later, first = whitened.later, whitened.first
     known = np.cumsum(level * later * later, axis=1), np.cumsum(level * later * clipped, axis=1)
     days = later.shape[1]
@@ -66,21 +84,15 @@ def scan(whitened: Whitened, level: Floats, noise: Noise, window: int) -> Floats
     usable = seen & (known[0][:, begin - 1] > 0.0)
     information = np.where(usable, bb - ba**2 / np.where(aa > 0.0, aa, 1.0), np.nan)
     effect = (be - ba * ae / np.where(aa > 0.0, aa, 1.0)) / information
-    t = effect * np.sqrt(information) / sd
-    return np.asarray(_normal(t, noise, begin.size).T)
+    together = np.arange(window) / np.arange(1, window + 1)
+    inverse = 1.0 / sureness.df[:, None] + 2.0 * (sureness.c[:, None] * together) ** 2
+    return np.asarray(normal_scores(effect * np.sqrt(information), 1.0 / inverse).T)
 
 
 def _after(table: Floats, begin: Floats) -> Floats:
     """For each beginning the sum over the days after it."""
     total = np.cumsum(table, axis=1)
     return np.asarray(total[:, -1:] - total[:, begin])
-
-
-def _normal(t: Floats, noise: Noise, window: int) -> Floats:
-    """Normal scores with the same tail as these t; the first column has a single day's tails."""
-    inverse = np.repeat((1.0 / noise.df)[:, None], window, axis=1)
-    inverse[:, 0] += noise.inverse_tail
-    return normal_scores(t, 1.0 / inverse)
 
 
 def normal_scores(t: Floats, df: Floats) -> Floats:
@@ -104,18 +116,26 @@ def _integral(x: Floats) -> Floats:
     return np.asarray(-np.exp(-OVERSHOOT * x) * (x / OVERSHOOT + 1.0 / OVERSHOOT**2))
 
 
-def threshold(tolerances: Floats, rate_per_day: float, window: int) -> float:
-    """The threshold at which charts with these tolerances, in sd, keep to ``rate_per_day``.
+def parts(reach: Floats, rate_per_day: float) -> Floats:
+    """Each chart's part of a rate of false alarms; ``reach`` are the tolerances in sd."""
+    able = reach < NEVER
+    part = np.where(able, 1.0 / np.maximum(reach, LEAST_REACH) ** 2, 0.0)
+    whole = math.fsum(part.tolist())  # exact: a chart more that takes nothing changes nothing
+    return np.where(able, rate_per_day * part / (whole or 1.0), 1.0)
 
-    7 where not even that is enough: an alarm then needs seven standard deviations.
+
+def thresholds(reach: Floats, rates_per_day: Floats, window: int) -> Floats:
+    """The threshold at which each chart keeps to its rate.
+
+    2 where any would do, and for charts that chance does not reach. 7 where the rate is too
+    small for any less: an alarm then needs seven standard deviations.
     """
-    rates = alarm_rate(GRID[:, None], window, np.minimum(tolerances, NEVER)[None, :]).sum(axis=1)
-    fits = np.flatnonzero(rates <= rate_per_day)
-    if not fits.size:
-        return float(GRID[-1])
-    place = int(fits[0])
-    if place == 0:
-        return float(GRID[0])
-    high, low = math.log(rates[place]), math.log(rates[place - 1])
-    share = (low - math.log(rate_per_day)) / (low - high) if low > high else 1.0
-    return float(GRID[place - 1] + share * (GRID[place] - GRID[place - 1]))
+    tiny = np.finfo(np.float64).tiny
+    rates = np.log(alarm_rate(GRID[:, None], window, np.minimum(reach, NEVER)[None, :]) + tiny)
+    allowed = np.log(rates_per_day)
+    over = np.sum(rates > allowed, axis=0)
+    high, low = np.minimum(over, GRID.size - 1), np.clip(over - 1, 0, GRID.size - 1)
+    charts = np.arange(reach.size)
+    fall = rates[low, charts] - rates[high, charts]
+    share = (rates[low, charts] - allowed) / np.where(fall > 0.0, fall, 1.0)
+    return np.asarray(GRID[low] + np.clip(share, 0.0, 1.0) * (GRID[high] - GRID[low]))

@@ -8,10 +8,11 @@ rounds), the interval is infinite rather than short: ``Estimate.bounded`` is the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
+
+from upkeep.student import check_confidence, student_t_quantile
 
 MAD_TO_SD = 1.4826  # a normal sample's standard deviation per median absolute deviation
 MAD_SMALL_N = (1.196, 1.495, 1.363, 1.206, 1.200, 1.140, 1.129, 1.107)  # n = 2 .. 9
@@ -68,91 +69,12 @@ def _weights(name: str, values: Sequence[float]) -> tuple[float, ...]:
     return weights
 
 
-def _check_confidence(confidence: float) -> None:
-    if not 0.0 < confidence < 1.0:
-        raise ValueError(f"confidence is {confidence!r}, not between 0 and 1")
-
-
-# ---------------------------------------------------------------- Student's t
-
-
-def _bisect(low: float, high: float, rises: Callable[[float], bool]) -> float:
-    """The point of [low, high] where ``rises`` turns from False to True."""
-    for _ in range(200):
-        middle = (low + high) / 2.0
-        if rises(middle):
-            high = middle
-        else:
-            low = middle
-        if high - low <= 1e-12 * max(1.0, abs(high)):
-            break
-    return (low + high) / 2.0
-
-
-def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Continued fraction of the incomplete beta function (DLMF 8.17.22), Lentz's method."""
-    tiny = 1e-300
-    c, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)
-    d = 1.0 / (d if abs(d) > tiny else tiny)
-    result = d
-    for m in range(1, 1000):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        step = 1.0
-        for numerator in (even, odd):
-            d = 1.0 + numerator * d
-            c = 1.0 + numerator / c
-            d = 1.0 / (d if abs(d) > tiny else tiny)
-            c = c if abs(c) > tiny else tiny
-            step = c * d
-            result *= step
-        if abs(step - 1.0) < 1e-14:  # noqa: PLR2004 - the precision of a double
-            break
-    return result
-
-
-def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """Regularised incomplete beta function I_x(a, b)."""
-    if x <= 0.0 or x >= 1.0:
-        return 0.0 if x <= 0.0 else 1.0
-    if x > (a + 1.0) / (a + b + 2.0):
-        return 1.0 - _incomplete_beta(b, a, 1.0 - x)
-    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
-    log_front += a * math.log(x) + b * math.log1p(-x)
-    return math.exp(log_front) * _beta_fraction(a, b, x) / a
-
-
-def student_t_tail(t: float, df: float) -> float:
-    """P(T > t) of Student's t with ``df`` > 0 degrees of freedom, fractions allowed.
-
-    For t >= 0: I_x(df/2, 1/2) / 2 with x = df / (df + t^2) (Abramowitz & Stegun 26.7.1).
-    """
-    finite("t, df", (t, df))
-    if df <= 0.0:
-        raise ValueError(f"df is {df!r}, not positive")
-    upper = 0.5 * _incomplete_beta(df / 2.0, 0.5, df / (df + t * t))
-    return upper if t >= 0.0 else 1.0 - upper
-
-
-@lru_cache(maxsize=1024)
-def student_t_quantile(confidence: float, df: float) -> float:
-    """The t with P(-t < T < t) = ``confidence``; infinite for no degrees of freedom."""
-    _check_confidence(confidence)
-    if df <= 0.0:
-        return math.inf
-    tail = (1.0 - confidence) / 2.0
-    high = 1.0
-    while student_t_tail(high, df) > tail:
-        high *= 2.0
-    return _bisect(0.0, high, lambda t: student_t_tail(t, df) <= tail)
-
-
 # ---------------------------------------------------------------- intervals
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
     """Mean and Student's interval: mean +- t * s / sqrt(n) (Student 1908)."""
-    _check_confidence(confidence)
+    check_confidence(confidence)
     numbers = finite("values", values)
     n = len(numbers)
     mean = math.fsum(numbers) / n
@@ -194,7 +116,7 @@ def weighted_ratio_interval(
     on the logarithmic scale (Cochran 1977, chapter 6), carried through exp. ValueError if the
     value itself would be infinite.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     _same_length(sums=sums, weights=weights)
     mean, half, n = _ratio(finite("sums", sums), _weights("weights", weights), confidence)
     if mean > MAX_EXPONENT:
@@ -214,7 +136,7 @@ def paired_ratio_interval(
     perplexity. The interval is the delta method's over the samples' differences: what both
     find hard cancels (paired design; Cochran 1977, chapter 6).
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     _same_length(champion=champion, candidate=candidate, weights=weights)
     before, after = finite("champion", champion), finite("candidate", candidate)
     differences = [b - a for a, b in zip(before, after, strict=True)]
@@ -233,7 +155,7 @@ def paired_change_interval(
     For scores that are means (BLEU, ROUGE, error counts), all >= 0; the interval is the ratio
     estimator's (Cochran 1977, chapter 6). ValueError if the champion's sum is zero.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     _same_length(champion=champion, candidate=candidate)
     ratio, half, n = _ratio(
         finite("candidate", candidate), _weights("champion", champion), confidence
@@ -258,7 +180,7 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Estima
     Holds for every continuous distribution; its real confidence is at least ``confidence``.
     Under six values at 95 % no such interval exists and the ends are infinite.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     ordered = sorted(finite("values", values))
     n = len(ordered)
     cut = _sign_test_rank(n, confidence)

@@ -15,7 +15,8 @@ from upkeep.records import FileHash, Folder
 CHUNK_BYTES = 1 << 20
 MAX_KEY_CHARS = 900  # S3 allows 1,024 bytes with the store's own prefix
 MAX_SEGMENT_CHARS = 200  # most file systems allow 255 bytes
-_SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
+_SEGMENT = rf"(?!\.\.?(?:/|$))[A-Za-z0-9._-]{{1,{MAX_SEGMENT_CHARS}}}"
+_KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 
 
 def check_key(key: str) -> str:
@@ -23,18 +24,12 @@ def check_key(key: str) -> str:
 
     A key is segments of ``A-Z a-z 0-9 . _ -`` joined by ``/``; no segment is ``.`` or ``..``.
     """
-    segments = key.split("/")
-    if len(key) > MAX_KEY_CHARS or not all(_segment_allowed(s) for s in segments):
+    if len(key) > MAX_KEY_CHARS or _KEY.fullmatch(key) is None:
         raise StoreError(
             f"key {shown(key)}: must be segments of A-Z a-z 0-9 . _ - joined by '/', "
             f"none of them '.' or '..', {MAX_KEY_CHARS} characters at most"
         )
     return key
-
-
-def _segment_allowed(segment: str) -> bool:
-    plain = _SEGMENT.fullmatch(segment) is not None
-    return plain and segment not in {".", ".."} and len(segment) <= MAX_SEGMENT_CHARS
 
 
 def hash_file(path: Path) -> tuple[int, str]:

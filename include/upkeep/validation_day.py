@@ -22,13 +22,16 @@ from upkeep.validation_measures import (
     WHOLE,
     Row,
     Value,
+    believable,
     finite,
     highest_share,
     numbers,
     step_ms,
     usual,
 )
+from upkeep.validation_units import SCALES, UnitChange, unit_change
 
+ROWS = tuple(dict.fromkeys((*MEASURES, *SCALES)))
 MAX_UNIT_RATIO = 200  # between s and ms lie 1000, between a good and a bad day never 200
 PERCENT_RATIOS = (50.0, 200.0)  # an error rate in percent is 100 times as large
 FROZEN_HOURS = 12
@@ -47,9 +50,23 @@ class Day:
     history: Sequence[DailyMetrics] = ()
 
     @cached_property
+    def sound(self) -> list[DailyMetrics]:
+        """The earlier days that look sound by themselves, none before a baseline's ``since``."""
+        since = self.spec.policy.baseline.since
+        days = [day for day in self.history if since is None or day.day >= since]
+        return [day for day in days if believable(self.spec.trust, day)]
+
+    @cached_property
     def usual(self) -> dict[str, tuple[float, int]]:
         """What sound days say; see :func:`usual`."""
-        return usual(self.spec.trust, self.history)
+        return usual(self.sound)
+
+    @cached_property
+    def unit_changes(self) -> dict[str, UnitChange]:
+        """The measures that are in another unit than on sound days; see :func:`unit_change`."""
+        needed = self.spec.policy.baseline.min_days
+        found = {name: unit_change(name, self.metrics, self.sound, needed) for name in SCALES}
+        return {name: change for name, change in found.items() if change is not None}
 
     def parameters(self) -> dict[str, float]:
         """The thresholds that the suites name."""
@@ -67,7 +84,7 @@ class Day:
         return {
             "day": [self.row()],
             "hours": [_hour_row(hour) for hour in self.metrics.hours],
-            "measures": [self._measure_row(name) for name in MEASURES],
+            "measures": [self._measure_row(name) for name in ROWS],
         }
 
     def row(self) -> Row:
@@ -102,6 +119,7 @@ class Day:
             "differs_from_hours": self.differs_from_hours(name),
             "known_share": self.known_share(name) if name in WHOLE else None,
             "unit_ratio": self.unit_ratio(name) if name in UNITS else None,
+            "unit_changed": float(name in self.unit_changes) if name in SCALES else None,
             "frozen": float(self.is_frozen(name)) if name in TIMES else None,
         }
 

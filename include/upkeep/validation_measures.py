@@ -24,7 +24,9 @@ def finite(value: Value) -> Value:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _times(name: str, q: str) -> Reading:
+def times_reading(name: str, q: str) -> Reading:
+    """One quantile of a time; unknown where none was measured."""
+
     def value(metrics: DailyMetrics) -> Value:
         found: Quantiles | None = getattr(metrics, name)
         return getattr(found, q) if found is not None and found.n else None
@@ -46,8 +48,8 @@ def _mean(name: str) -> Reading:
 
 
 UNITS: Mapping[str, Reading] = {
-    "latency_ms": _times("latency_ms", "p50"),
-    "ttft_ms": _times("ttft_ms", "p50"),
+    "latency_ms": times_reading("latency_ms", "p50"),
+    "ttft_ms": times_reading("ttft_ms", "p50"),
     "tokens_in": _a_request("tokens_in"),
     "tokens_out": _a_request("tokens_out"),
     "gpu_memory": _mean("gpu_memory"),
@@ -57,8 +59,8 @@ UNITS: Mapping[str, Reading] = {
 WATCHED: Mapping[str, Reading] = {
     "requests": lambda m: m.requests,
     "error_rate": lambda m: m.error_rate,
-    "latency_p95_ms": _times("latency_ms", "p95"),
-    "ttft_p95_ms": _times("ttft_ms", "p95"),
+    "latency_p95_ms": times_reading("latency_ms", "p95"),
+    "ttft_p95_ms": times_reading("ttft_ms", "p95"),
     "tokens_out_per_s": lambda m: m.tokens_out_per_s,
     "cost_usd_per_1k": lambda m: m.cost_usd_per_1k,
     "price_usd_per_hour": lambda m: m.price_usd_per_hour,
@@ -104,7 +106,7 @@ def numbers(value: Any) -> Iterator[float]:
         yield float(value)
 
 
-def _believable(trust: Trust, day: DailyMetrics) -> bool:
+def believable(trust: Trust, day: DailyMetrics) -> bool:
     """Whether a day looks sound by itself."""
     return (
         day.coverage >= trust.min_coverage
@@ -113,8 +115,7 @@ def _believable(trust: Trust, day: DailyMetrics) -> bool:
     )
 
 
-def usual(trust: Trust, history: Sequence[DailyMetrics]) -> dict[str, tuple[float, int]]:
+def usual(days: Sequence[DailyMetrics]) -> dict[str, tuple[float, int]]:
     """The median of each of ``UNITS`` over earlier sound days, and over how many of them."""
-    days = [day for day in history if _believable(trust, day)]
     known = {name: [v for d in days if (v := of(d)) is not None] for name, of in UNITS.items()}
     return {name: (median(values), len(values)) for name, values in known.items() if values}

@@ -175,6 +175,16 @@ class Words:
         said = (self._in_units(name, ratios[name]) for name in odd or ratios)
         return seen, named_first(said) + (": is it in another unit?" if odd else "")
 
+    def _unit(self) -> Said:
+        found = self.day.unit_changes
+        said = named_first(
+            f"{name} is {change.ratio:.4g} times that of {change.days} earlier days, its shape as "
+            f"before: that is a unit's factor of {_factor(change.factor)}"
+            for name, change in found.items()
+        )
+        fix = "; mend the source's unit, or set policy.baseline.since if it is to stay"
+        return f"{len(found)} changed", said + fix if found else "no measure changed its unit"
+
     def _in_units(self, name: str, ratio: float) -> str:
         today, (usual, days) = UNITS[name](self.day.metrics), self.day.usual[name]
         what = f"median {name}" if name.endswith("_ms") else f"{name} a request"
@@ -235,6 +245,10 @@ class Words:
             named = {file or hour for file, hour in _HOURLY.findall(aside.what)}
             if not named or named & lost:
                 yield aside
+
+
+def _factor(factor: float) -> str:
+    return f"{factor:.10g}" if factor >= 1.0 else f"1/{1.0 / factor:.10g}"
 
 
 def _falls(found: Quantiles | None) -> bool:

@@ -22,7 +22,7 @@ MOST_TOLD = 5
 
 
 class Answered(TypedDict):
-    """Where the answers of one shard lie in the store."""
+    """Where the surveys of one shard lie in the store."""
 
     keys: list[str]
 
@@ -34,20 +34,20 @@ def open_replay(dag_run: Any = None) -> list[Shard]:
 
 def decide_again(shard: Shard, dag_run: Any = None) -> Answered:
     """Decide every day of the shard's models again, or adopt the answers that are there."""
-    from upkeep.replay_fleet import kept_replay, key_of
+    from upkeep.replay_fleet import kept_survey
 
     name_map_index(names(shard))
     store = daily.cycle().store
     asked = {q.model: q for q in _questions(dag_run)}
     keys = []
-    for model, made in each(shard, lambda model: kept_replay(store, asked[model])):
-        LOG.info("%s: %d days", model, len(made.days))
-        keys.append(key_of(made))
+    for model, key in each(shard, lambda model: kept_survey(store, asked[model])):
+        LOG.info("%s: %s", model, key)
+        keys.append(key)
     return Answered(keys=keys)
 
 
 def tell(answered: Sequence[Answered], ti: Any = None) -> str:
-    """Sum the answers up, leave that in the store, say it in the note; its key.
+    """Carry all models on together, sum up, leave that in the store, say it in the note; its key.
 
     Fails where a day could not be replayed, or is not byte for byte what its own recorded
     policy decided: that is what a replay is for.
@@ -85,10 +85,10 @@ def _questions(dag_run: Any) -> list[ReplayQuestion]:
 def _told(replays: Sequence[ModelReplay]) -> list[str]:
     """The first flips, one line each."""
     flips = [
-        f"{r.question.model} {d.day}: {d.stored} → {d.replayed}: {plain(d.after)}"
+        f"{r.question.model} {d.day}: {d.stored} → {d.replayed}: {plain(d.budget or d.after)}"
         for r in replays
         for d in r.days
-        if d.flips
+        if d.told
     ]
     more = [f"and {len(flips) - MOST_TOLD} days more"] if len(flips) > MOST_TOLD else []
     return [*flips[:MOST_TOLD], *more]

@@ -1,4 +1,4 @@
-"""The five DAGs under the real scheduler, over a fake cycle: order, isolation, once, answers.
+"""The DAGs under the real scheduler, over a fake cycle: order, isolation, once, answers.
 
 One Airflow (scheduler, DAG processor, triggerer, API server, LocalExecutor, SQLite) serves all
 tests of this file; the steps are ``fakes.cycle``, so that no model and no MLflow run is made.
@@ -17,13 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.replayed_store import renamed_days, told
+from fakes.sixteen_days import DEFAULTS
 
 from examples.stack import Stack, StackError
 from upkeep import reviews
+from upkeep.errors import CorruptRecord
 from upkeep.records import Answers, Sample, canonical_json
+from upkeep.replay_records import FleetReplay
 from upkeep.samples import put_samples, samples_key
 from upkeep.spec import Reviews
-from upkeep.store import get_record, open_store
+from upkeep.store import Store, get_record, open_store
 
 pytestmark = pytest.mark.stack
 SITE = Path(__file__).parents[1] / "fakes" / "site"
@@ -32,6 +36,7 @@ WAITING, READ_S = "awaiting_input", 4.0
 POLL_S = 0.5
 PUBLIC = {"/api/v2/version", "/api/v2/monitor/health", "/api/v2/auth/login", "/api/v2/auth/logout"}
 FLEET = ["bad-model", "docs-assistant", "quiet-model"]
+REPLAYED = "replayed-model"
 
 
 @pytest.fixture(scope="module")
@@ -333,6 +338,41 @@ def test_a_person_rates_two_outputs(stack: Stack, fake: Path, plan: Callable[...
         (r.sample_id, r.criterion, r.value, r.rater) for a in answers if a for r in a.ratings
     )
     assert ratings == [("a", "coherence", 4, "admin"), ("b", "coherence", 5, "admin")]
+
+
+def test_a_what_if_is_answered_and_left_in_the_store(
+    stack: Stack, fake: Path, plan: Callable[..., None]
+) -> None:
+    """A policy that only looks: its flip is in the note, and what it comes to in the records.
+
+    A second trigger of the same question adopts them. The days are in the real store.
+    """
+    plan()
+    store = open_store(str(fake / "store"))
+    renamed_days(store, told().days, REPLAYED)
+    rule = "{cause: traffic_mix,     action: retrain}"
+    looks = DEFAULTS.read_text().replace(rule, "{cause: traffic_mix, action: investigate}")
+    conf = {"models": [REPLAYED], "from_day": "2026-03-14", "policy": looks}
+    for run_id in ("what-if", "again"):
+        stack.trigger("replay", conf, run_id)
+        stack.wait("replay", run_id, ENDS_WITHIN_S)
+        assert set(_states(stack, "replay", run_id).values()) == {"success"}
+        note = stack.client().run("replay", run_id)["note"].replace("\\", "")
+        assert "1 decision flipped" in note
+        assert "2026-03-17: retrain → investigate" in note
+        kept = store.list("replays/")
+        assert len(kept) == 3  # the model's survey, its answer, the fleet's
+    [sum_] = [found for key in kept if (found := _fleet_replay(store, key)) is not None]
+    assert ([m.model for m in sum_.models], sum_.what_if, sum_.failed) == ([REPLAYED], True, False)
+    [jobs] = [e for e in sum_.estimates if e.quantity == "jobs"]
+    assert (jobs.stored, jobs.other) == (2.0, 1.0)
+
+
+def _fleet_replay(store: Store, key: str) -> FleetReplay | None:
+    try:
+        return get_record(store, key, FleetReplay)
+    except CorruptRecord:  # another record
+        return None
 
 
 def test_nobody_gets_in_without_a_token(stack: Stack) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -16,8 +17,8 @@ from fakes.recorded_days import record_job
 from fakes.sixteen_days import DEFAULTS, MODEL, Judged, Story, default_policy, judge, tell
 
 from upkeep.config import load_fleet
+from upkeep.decision import methods_of
 from upkeep.records import DayFacts, DayOpen, Record, canonical_json
-from upkeep.replay_day import methods_of
 from upkeep.replay_records import ReplayQuestion
 from upkeep.sealed import seal
 from upkeep.spec import ModelSpec, Policy
@@ -104,3 +105,10 @@ def renamed(facts: DayFacts, model: str) -> DayFacts:
     """The same facts of another model."""
     validation = facts.validation.model_copy(update={"model": model})
     return facts.model_copy(update={"model": model, "validation": validation})
+
+
+def renamed_days(store: Store, days: Mapping[int, Judged], model: str) -> list[date]:
+    """Write the same days of another model, judged as the cycle does; when they were."""
+    for judged in days.values():
+        put_day(store, as_cycle(replace(judged, facts=renamed(judged.facts, model))), model)
+    return [judged.facts.day for judged in days.values()]

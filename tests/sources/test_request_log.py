@@ -26,7 +26,7 @@ from tests.fakes.request_logs import (
 )
 from upkeep.errors import ConfigError, SourceError
 from upkeep.records import DailyMetrics, Sample
-from upkeep.sources import Collected, log_aside, request_log
+from upkeep.sources import Collected, log_aside, log_whole
 
 DAY = date(2026, 3, 5)
 
@@ -378,7 +378,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(
 ) -> None:
     """What was hashed is what is counted, or nothing is; trying again may help."""
     folder = write_day(tmp_path, DAY)
-    real = request_log.measure
+    real = log_whole.measure
 
     def measure_then_flip(file: BinaryIO) -> tuple[int, int, str]:
         measured = real(file)
@@ -386,7 +386,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(
             _flip(Path(file.name))
         return measured
 
-    monkeypatch.setattr(request_log, "measure", measure_then_flip)
+    monkeypatch.setattr(log_whole, "measure", measure_then_flip)
     aside = KeptAside()
     with pytest.raises(SourceError, match=r"03\.jsonl changed while it was read"):
         collect(tmp_path, aside=aside)

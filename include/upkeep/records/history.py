@@ -50,7 +50,10 @@ class DayMeasures(Record):
 
     def measure(self, name: str) -> MeasureValue | None:
         """A measure by its name, or None where it was not even asked for."""
-        return next((m for m in self.measures if m.name == name), None)
+        for found in self.measures:  # a generator would take twice as long; it is asked often
+            if found.name == name:
+                return found
+        return None
 
     def value(self, name: str) -> float | None:
         """The value of a measure, or None where it was not collected."""
@@ -87,9 +90,10 @@ class History(Record):
     @model_validator(mode="after")
     def _one_entry_a_day(self) -> Self:
         n = len(self.days)
-        columns = (s.values for s in self.series), (s.errors for s in self.series)
-        lengths = [len(self.trusted), len(self.versions), *(len(s.n) for s in self.series)]
-        if any(x != n for x in (*lengths, *(len(c) for group in columns for c in group))):
+        whole = len(self.trusted) == len(self.versions) == n
+        if not whole or any(
+            len(s.values) != n or len(s.errors) != n or len(s.n) != n for s in self.series
+        ):
             raise ValueError(f"history: every column must have {n} entries, one a day")
         if any(a >= b for a, b in zip(self.days, self.days[1:], strict=False)):
             raise ValueError("history: days must rise")
@@ -115,7 +119,10 @@ class History(Record):
 
     def get(self, name: str, signature: str = "") -> Series | None:
         """A measure measured in one way, or None where no day has it."""
-        return next((s for s in self.series if (s.name, s.signature) == (name, signature)), None)
+        for series in self.series:
+            if series.name == name and series.signature == signature:
+                return series
+        return None
 
     def of_measure(self, name: str) -> Iterator[Series]:
         """A measure, however it was measured."""

@@ -31,6 +31,7 @@ from upkeep.sources.points import (
     is_frozen,
     shares,
 )
+from upkeep.sources.prometheus_absorb import absorb
 from upkeep.sources.prometheus_histograms import (
     NATIVE_POINTS,
     WITHIN,
@@ -52,7 +53,6 @@ from upkeep.sources.prometheus_series import Asking, Beginning, Grid, Series, ga
 from upkeep.spec_sources import Measure, PrometheusSource
 
 COVERED_SHARE = 0.9  # of an hour's times that have a value of the decisive series
-MAX_SAID = 5  # flags, and series set aside, that are named for one measure
 
 Times = set[float]  # when there was any value; of nothing, the measure is not collected
 
@@ -155,7 +155,7 @@ class _Part:
         else:
             if not times and not notes.points_read:  # not even one that was set aside
                 self._note_missing(query, notes)
-        _absorb(query.measure, notes, into)
+        absorb(query.measure, notes, into)
         return times
 
     @singledispatchmethod
@@ -280,25 +280,3 @@ def _levels(query: Level, name: str, points: Sequence[Point]) -> list[Point]:
 def _of_day(points: Sequence[Point], window: Window) -> Times:
     """The times of the day itself: its end belongs to the next one."""
     return {point.at_s for point in points if point.at_s < window.end_s}
-
-
-def _absorb(measure: str, notes: Hours, into: Hours) -> None:
-    """One measure's part of the day, and the first few of the things it has to say."""
-    into.points_read += notes.points_read
-    aside = sorted(notes.quarantined, key=lambda q: (-q.rows, q.what, q.reason))
-    into.quarantined.extend(aside[:MAX_SAID])
-    more = sum(q.rows for q in aside[MAX_SAID:])
-    into.set_aside(f"{measure}: {len(aside) - MAX_SAID} more", "as the others", more)
-    for flag in notes.flags[:MAX_SAID]:
-        into.flag(flag)
-    if len(notes.flags) > MAX_SAID:
-        into.flag(f"{measure}: {len(notes.flags) - MAX_SAID} more of such flags")
-    for own, hour in zip(notes.hours, into.hours, strict=True):
-        for count, value in own.counts.items():
-            hour.counts[count] = hour.counts.get(count, 0.0) + value
-        for time, part in own.times.items():
-            whole = merged(b for b in (hour.times.get(time), part) if isinstance(b, Buckets))
-            if whole is not None:
-                hour.times[time] = whole
-        for gauge, values in own.gauges.items():
-            hour.gauges.setdefault(gauge, []).extend(values)

@@ -13,15 +13,12 @@ hour without requests, or an empty ``files`` for a day without any.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -30,7 +27,6 @@ from upkeep.records import Sample
 from upkeep.samples import choose_samples
 from upkeep.sources import Asked, Collected, log_aside
 from upkeep.sources.log_aside import Aside, Notes, named_few
-from upkeep.sources.log_codec import MAGIC_BYTES, wrong_format
 from upkeep.sources.log_day import LogDay
 from upkeep.sources.log_file import (
     MANIFEST,
@@ -38,7 +34,6 @@ from upkeep.sources.log_file import (
     HourFile,
     Manifest,
     hour_files,
-    measure,
     open_regular,
     parse_manifest,
 )
@@ -48,9 +43,9 @@ from upkeep.sources.log_objects import Place, place
 from upkeep.sources.log_parquet import ParquetFile
 from upkeep.sources.log_row import BadRow, printable
 from upkeep.sources.log_table import LogTable
+from upkeep.sources.log_whole import unbelievable
 from upkeep.spec_sources import RequestLogSource
 
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 IMAGES = "images"  # the folder of an image model's outputs
 CONFLICT = "has the request_id of a different request"
 GROWING = "is still growing"
@@ -234,7 +229,7 @@ class _PlaceReader:
 
     def _read_file(self, file: HourFile, path: Path, stamp: str, manifest: Manifest | None) -> bool:
         with open_regular(path) as opened:
-            fault = self._unbelievable(file, opened, manifest)
+            fault = unbelievable(file, opened, manifest)
             if fault is not None:
                 reason, rows = fault
                 self._notes.rows_read += rows
@@ -242,33 +237,6 @@ class _PlaceReader:
                 self._set_aside(file.name, reason, opened.read(log_aside.KEPT_BYTES), rows)
                 return False
         return self._read_rows(file, path, stamp, manifest)
-
-    def _unbelievable(
-        self, file: HourFile, opened: BinaryIO, manifest: Manifest | None
-    ) -> tuple[str, int] | None:
-        """Why no row of the file may be believed, and how many lines it has; None if they may.
-
-        Lines are counted of plain JSON lines only: what is damaged cannot be decompressed.
-        """
-        plain = file.format == "jsonl"
-        head = opened.read(MAGIC_BYTES)
-        if plain and head.startswith(_UTF16_BOMS):
-            return "is UTF-16, not UTF-8", 0
-        size = os.fstat(opened.fileno()).st_size
-        if manifest is not None:
-            opened.seek(0)
-            count, sha256 = 0, ""
-            if plain:
-                size, count, sha256 = measure(opened)
-            else:
-                sha256 = hashlib.file_digest(opened, "sha256").hexdigest()  # type: ignore[arg-type]
-            fault = _differs(file, size, sha256, manifest)
-            if fault is not None:
-                return fault, count
-        if not size:
-            return None if plain and manifest is not None else ("is empty", 0)
-        wrong = wrong_format(file.format, head)
-        return (wrong, 0) if wrong else None
 
     def _read_rows(self, file: HourFile, path: Path, stamp: str, manifest: Manifest | None) -> bool:
         """Add the file's rows up; whether it is whole."""
@@ -310,13 +278,3 @@ class _PlaceReader:
         if names:
             named = named_few([shown(printable(name)) for name in sorted(names)])
             self._flag(f"files that are no hour's were not read: {named}")
-
-
-def _differs(file: HourFile, size: int, sha256: str, manifest: Manifest) -> str | None:
-    """How the file differs from what its writer recorded."""
-    entry = manifest.files.get(file.name)
-    if entry is None:
-        return "is not in its manifest"
-    if size < entry.size_bytes:
-        return f"is cut off ({size} of {entry.size_bytes} bytes)"
-    return None if sha256 == entry.sha256 else "differs from its manifest"
