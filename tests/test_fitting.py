@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 
 from tests.fakes.tiny_model import tiny_llama
 from upkeep import fitting
-from upkeep.errors import JobFailed
+from upkeep.errors import JobFailed, ParamError
+from upkeep.fit_task import Player, Task, next_token_loss
 from upkeep.fitting import Fit, FitParams, OnStep, fit, rate_share
 from upkeep.pretrained import load_model
 
-SETTINGS = FitParams(
-    steps=30, lr=3e-3, batch_blocks=4, check_every=10, threads=1, seed=5
-)
+SETTINGS = FitParams(steps=30, lr=3e-3, batch_blocks=4, check_every=10, threads=1, seed=5)
 
 
 def model() -> Any:
@@ -167,6 +166,91 @@ def test_the_rate_rises_to_its_full_height_and_falls_to_a_twentieth() -> None:
 def test_the_rate_is_never_zero_nor_over_its_height(progress: float, warmup: float) -> None:
     """Whatever the clock says."""
     assert 0.0 < rate_share(progress, warmup) <= 1.0
+
+
+def test_accumulated_batches_are_one_larger_batch() -> None:
+    """Two batches of four are one of eight, up to the order of float sums."""
+    every = blocks(20)
+    learnt = []
+    for batch, accumulate in ((8, 1), (4, 2)):
+        of = model()
+        changed = {"batch_blocks": batch, "accumulate": accumulate, "clip_norm": 4.0}
+        settings = SETTINGS.model_copy(update=changed)
+        found = fit(of, every[:16], every[16:], settings)
+        assert found.tokens == 30 * 8 * 16
+        learnt.append((found, weights(of)))
+    assert same(learnt[0][1], learnt[1][1])
+    assert learnt[0][0].kept.held_out == pytest.approx(learnt[1][0].kept.held_out, rel=1e-5)
+
+
+def test_bfloat16_is_used_where_it_is_asked_for_and_that_is_said() -> None:
+    """Weights stay in float32; what is computed is another number, and still learns."""
+    import torch
+
+    mixed, plain = model(), model()
+    found, other = train(mixed, precision="bf16"), train(plain)
+    assert (found.precision, other.precision) == ("bf16", "fp32")
+    assert "in bf16" in found.words()
+    assert next(mixed.parameters()).dtype == torch.float32
+    assert not same(weights(mixed), weights(plain))
+    assert found.kept.held_out == pytest.approx(other.kept.held_out, rel=0.1)
+
+
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    """Rather than trained on something else."""
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ParamError, match=r"params\.device: 'cuda': is not available here"):
+        train(model(), device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("torch.OutOfMemoryError", JobFailed),
+        ("RuntimeError: can't allocate memory", JobFailed),
+        ("RuntimeError: shapes differ", RuntimeError),
+    ],
+)
+def test_memory_that_runs_out_ends_the_job_in_words(error: str, expected: type[Exception]) -> None:
+    """With what to do; another error stays what it is."""
+    import torch
+
+    def loss(of: Any, batch: Any) -> Any:
+        if error.startswith("torch"):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        raise RuntimeError(error)
+
+    with pytest.raises(expected) as raised:
+        fit(model(), blocks(), blocks(), SETTINGS, task=Task((Player(loss),), next_token_loss))
+    assert ("lower batch_blocks" in str(raised.value)) == (expected is JobFailed)
+
+
+def test_two_players_take_turns_on_parts_of_one_model() -> None:
+    """As a generator and a discriminator do: neither moves the other's weights."""
+    import torch
+
+    torch.manual_seed(0)
+    both = torch.nn.ModuleDict({"left": torch.nn.Linear(1, 1), "right": torch.nn.Linear(1, 1)})
+    rows = torch.linspace(-1.0, 1.0, 32)[:, None]
+    task = Task(
+        (
+            Player(lambda m, x: ((m["left"](x) - 2 * x) ** 2).mean(), part_of("left")),
+            Player(lambda m, x: ((m["right"](m["left"](x)) - x) ** 2).mean(), part_of("right")),
+        ),
+        lambda m, x: ((m["right"](m["left"](x)) - x) ** 2).mean(),
+    )
+    settings = SETTINGS.model_copy(update={"lr": 0.05, "steps": 400, "weight_decay": 0.0})
+    found = fit(both, rows, rows, settings, task=task)
+    assert found.kept.held_out < 1e-3
+    assert float(both["left"].weight.detach()) == pytest.approx(2.0, abs=0.05)
+    assert float(both["right"].weight.detach()) == pytest.approx(0.5, abs=0.05)
+
+
+def part_of(name: str) -> Any:
+    return lambda of: of[name].parameters()
 
 
 def test_no_threads_asked_for_means_every_cpu_of_the_process() -> None:

@@ -10,11 +10,18 @@ from typing import Any
 import pytest
 
 from tests.fakes.tiny_model import END, copy_of, make_samples, tiny_llama
-from upkeep import runtime, training
+from upkeep import runtime
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.model_files import check_model_folder
+from upkeep.pretrained import load_model
 from upkeep.records import Sample
-from upkeep.text_blocks import cut_blocks, distinct_samples, slice_repeats
+from upkeep.text_blocks import (
+    cut_blocks,
+    distinct_samples,
+    encode_slices,
+    end_id,
+    slice_repeats,
+)
 from upkeep.training import TrainParams, retrain
 
 QUICK: dict[str, Any] = {
@@ -49,7 +56,7 @@ def nats_per_token(folder: Path, samples: list[Sample]) -> float:
 
 def test_a_retrained_model_finds_new_texts_of_the_same_kind_likelier(tmp_path: Path) -> None:
     """Measured by the runtime that serves, on texts that were not trained on."""
-    found = retrain(tiny_llama(), texts(), EVALUATION, QUICK, tmp_path / "out")
+    found, _ = retrain(tiny_llama(), texts(), EVALUATION, QUICK, tmp_path / "out")
     unseen = texts(10, seed=1)
     before = nats_per_token(tiny_llama(), unseen)
     assert nats_per_token(tmp_path / "out", unseen) < before - 1.0
@@ -259,20 +266,18 @@ def test_nothing_held_out_is_refused() -> None:
 
 def test_a_lone_surrogate_is_no_crash() -> None:
     """Logs hold what users send."""
-    _, tokenizer = training.load_model(tiny_llama())
+    _, tokenizer = load_model(tiny_llama())
     samples = [Sample(id=p, slice="docs", prompt=p) for p in ("a?b", "c")]
     odd = samples[0].model_copy(update={"prompt": "a\ud800b"})
-    assert training.encode_slices(tokenizer, [odd]) == training.encode_slices(
-        tokenizer, samples[:1]
-    )
+    assert encode_slices(tokenizer, [odd]) == encode_slices(tokenizer, samples[:1])
 
 
 @pytest.mark.parametrize(("config", "expected"), [(3, 3), ([5, 6], 5), (None, 0)])
 def test_the_end_token_is_the_models_own(config: object, expected: int) -> None:
     """One, several or none, as configurations have it."""
-    model, _ = training.load_model(tiny_llama())
+    model, _ = load_model(tiny_llama())
     model.config.eos_token_id = config
-    assert training.end_id(model) == expected
+    assert end_id(model) == expected
 
 
 def test_settings_are_plain_json() -> None:
@@ -284,6 +289,6 @@ def test_settings_are_plain_json() -> None:
 def test_references_are_trained_on_too() -> None:
     """A production text is its prompt and what really came next."""
     samples = make_samples(2)
-    _, tokenizer = training.load_model(tiny_llama())
-    [ids] = training.encode_slices(tokenizer, samples[:1]).values()
+    _, tokenizer = load_model(tiny_llama())
+    [ids] = encode_slices(tokenizer, samples[:1]).values()
     assert tokenizer.decode(ids[0]) == samples[0].prompt + samples[0].reference

@@ -29,12 +29,15 @@ class BlockParams(JobParams):
     them. A slice of n tokens gets a share of the training in proportion to
     n ** ``slice_exponent``: 1 leaves slices as they are, 0 makes them equal. New traffic is a
     small slice at first; 0.3 is what XLM-R took for rare languages (arXiv:1911.02116).
+    ``original_share`` is the share of all tokens that comes from what the model was first
+    trained on, against forgetting; None takes those texts as slices like the others.
     """
 
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     block_tokens: Annotated[int, Field(ge=8, le=131_072)] = 256
     held_out_share: Annotated[float, Field(gt=0.0, le=0.5)] = 0.05
     slice_exponent: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
+    original_share: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
 
 
 def distinct_samples(training: Sequence[Sample], evaluation: Sequence[Sample]) -> list[Sample]:
@@ -69,27 +72,50 @@ def encode_slices(tokenizer: Any, samples: Sequence[Sample]) -> dict[str, list[I
 
 
 def cut_blocks(
-    slices: Mapping[str, Sequence[Ids]], end: int, settings: BlockParams
+    slices: Mapping[str, Sequence[Ids]],
+    end: int,
+    settings: BlockParams,
+    times: Mapping[str, float] | None = None,
 ) -> tuple[Any, Any]:
     """Blocks to train on and blocks held out: tensors [blocks, ``block_tokens``], ``end`` between.
 
-    Texts of small slices are repeated, in both alike; no text is in both. The seed gives the order.
+    Texts of each slice are taken so many ``times``, in both alike; None repeats those of small
+    slices (:func:`slice_repeats`). No text is in both. The seed gives the order.
 
     Raises:
         ParamError: fewer than 8 blocks to train on, or none held out.
 
     """
     rng = random.Random(settings.seed)
-    repeats = slice_repeats({k: sum(map(len, v)) for k, v in slices.items()}, settings)
+    times = times or slice_repeats({k: sum(map(len, v)) for k, v in slices.items()}, settings)
     training: list[Ids] = []
     held_out: list[Ids] = []
     for name in sorted(slices):
         texts = rng.sample(slices[name], len(slices[name]))
         judged = round(len(texts) * settings.held_out_share) or min(1, len(texts) - 1)
-        held_out += texts[:judged] * repeats[name]
-        training += texts[judged:] * repeats[name]
+        held_out += _taken(texts[:judged], times[name])
+        training += _taken(texts[judged:], times[name])
     rng.shuffle(training)
     return _pack(training, end, settings, MIN_BLOCKS), _pack(held_out, end, settings, 1)
+
+
+def mixture(
+    production: Mapping[str, int], original: Mapping[str, int], settings: BlockParams, share: float
+) -> dict[str, float]:
+    """How often the texts of each slice are taken, from its tokens, to mix in a share of original.
+
+    Production's small slices are repeated as ever; the original ones are all taken equally often:
+    share / (1 - share) times production's tokens, divided by their own.
+    """
+    times: dict[str, float] = {**slice_repeats(production, settings)}
+    learnt = sum(times[name] * tokens for name, tokens in production.items())
+    often = share / (1.0 - share) * learnt / max(1, sum(original.values()))
+    return times | dict.fromkeys(original, often)
+
+
+def _taken(texts: list[Ids], times: float) -> list[Ids]:
+    """The texts so many times: whole rounds, and the first ones of a last round."""
+    return texts * int(times) + texts[: round((times - int(times)) * len(texts))]
 
 
 def slice_repeats(tokens: Mapping[str, int], settings: BlockParams) -> dict[str, int]:

@@ -1,28 +1,30 @@
 """The retraining job: a champion trained further on production's texts and its old ones.
 
-What the model was first trained on is mixed in by the caller, against forgetting (rehearsal:
-Robins 1995, "Catastrophic forgetting, rehearsal and pseudorehearsal"). :mod:`upkeep.text_blocks`
-deals out the texts, :mod:`upkeep.fitting` is the loop.
+What the model was first trained on is mixed in, against forgetting (rehearsal: Robins 1995,
+"Catastrophic forgetting, rehearsal and pseudorehearsal"). :mod:`upkeep.training_texts` says what
+is learnt, :mod:`upkeep.text_blocks` deals it out, :mod:`upkeep.fitting` is the loop. The rules
+are in ``docs/training.md``.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from upkeep.fitting import FitParams, OnStep, fit, use_threads
+from upkeep.fitting import device_of, use_threads
 from upkeep.job_params import read_params
 from upkeep.pretrained import load_model, save_model
 from upkeep.records import Sample
-from upkeep.text_blocks import BlockParams, cut_blocks, distinct_samples, encode_slices, end_id
+from upkeep.text_blocks import end_id
+from upkeep.training_events import write_events
+from upkeep.training_processes import Together, train_together
+from upkeep.training_run import METHODS, Place, TrainParams, train_model
+from upkeep.training_texts import cut_texts, take_texts
 
-log = logging.getLogger("upkeep.worker")
+Method = Literal["full", "lora"]
 
-
-class TrainParams(FitParams, BlockParams):
-    """The loop's settings, and how texts are dealt out."""
+__all__ = ["Method", "TrainParams", "retrain"]
 
 
 def retrain(
@@ -31,38 +33,51 @@ def retrain(
     evaluation: Sequence[Sample],
     params: dict[str, Any],
     out: Path,
-) -> dict[str, float]:
+    *,
+    original: Sequence[Sample] = (),
+    method: Method = "full",
+    place: Place | None = None,
+) -> tuple[dict[str, float], tuple[str, ...]]:
     """Train the safetensors model in ``champion`` further on ``training``; write it to ``out``.
 
     Texts (prompt + reference) count once. The tokenizer stays as it is, so that losses compare.
-    ``evaluation`` is not read but to refuse training on it. Returns
-    :meth:`upkeep.fitting.Fit.measurements` with the number of texts and of tokens of each slice.
+    ``original`` is what the model was first trained on; ``evaluation`` is read only to keep it
+    out of the training. Returns measurements (:meth:`upkeep.fit_course.Fit.measurements`, the
+    number of texts, of tokens of each slice, and of what was left out) and notes.
 
     Raises:
         ParamError: an unknown or disallowed parameter, a prompt of ``evaluation`` among the
             training texts, too little text.
         ArtifactError: ``champion`` cannot be loaded.
-        JobFailed: the loss is not finite any more.
+        JobFailed: the loss is not finite any more, or memory is short.
 
     """
-    settings = read_params(TrainParams, "params", params)
-    samples = distinct_samples(training, evaluation)
+    settings = read_params(METHODS[method], "params", params)
+    place = place or Place()
+    texts = take_texts(training, original, evaluation, settings)
     use_threads(settings.threads)
     model, tokenizer = load_model(champion)
-    slices = encode_slices(tokenizer, samples)
-    blocks, held_out = cut_blocks(slices, end_id(model), settings)
-    fitted = fit(model, blocks, held_out, settings, _log_step(settings))
-    save_model(model, champion, out)
-    return {
-        **fitted.measurements(),
-        **{f"tokens[{name}]": float(sum(map(len, texts))) for name, texts in slices.items()},
-        "texts": float(len(samples)),
-    }
+    blocks, held_out, mixed = cut_texts(tokenizer, texts, end_id(model), settings)
+    processes = settings.processes or _devices(place.gpus, settings)
+    if processes > 1:
+        del model  # each process loads its own
+        job = Together(champion, method, settings, out, place.work, place.fingerprint, processes)
+        trained = train_together(job, blocks, held_out)
+    else:
+        model, trained = train_model(
+            model, blocks, held_out, settings, place.work, place.fingerprint
+        )
+        save_model(model, champion, out)
+    if place.events is not None:
+        write_events(trained.fitted.curve, place.events)
+    measured = {**trained.fitted.measurements(), **mixed, **texts.measurements()}
+    return measured, (*trained.notes, *texts.notes())
 
 
-def _log_step(settings: TrainParams) -> OnStep:
-    def report(step: int, loss: float) -> None:
-        if step % settings.check_every == 0:
-            log.info("step %d of %d: loss %.3f", step, settings.steps, loss)
+def _devices(gpus: int, settings: TrainParams) -> int:
+    """One process a GPU that the job may use and that is there; else one."""
+    import torch
 
-    return report
+    if gpus < 2 or device_of(settings.device).type == "cpu":  # noqa: PLR2004 - one needs no group
+        return 1
+    return min(gpus, int(torch.cuda.device_count()))

@@ -21,6 +21,7 @@ from examples.digits.painter import Kind
 from tests.fakes.deployment import FakeDeployment, FakeEngine, make_deployment
 from tests.fakes.tiny_model import scored
 from upkeep import onboarding, promotion, worker
+from upkeep.candidate import CandidateRoute
 from upkeep.config import load_fleet
 from upkeep.cycle import Cycle
 from upkeep.day_records import read_day
@@ -31,8 +32,9 @@ from upkeep.params import effective_params
 from upkeep.pictures import Pictures, image_name, unpack
 from upkeep.quality import Settings
 from upkeep.quality.features import Extractor
-from upkeep.records import JobSpec, LedgerEntry, Record, Sample
+from upkeep.records import DayOpen, JobSpec, LedgerEntry, Record, Sample
 from upkeep.report_page import html
+from upkeep.store import get_record, record_key
 
 ROOT = Path(__file__).parents[3]
 KINDS: tuple[Kind, ...] = ("gan", "vae")
@@ -67,11 +69,12 @@ def untrained(folder: Path, kind: Kind) -> painter.Painter:
     """The same network as the seed gives it."""
     import torch
 
-    from examples.digits.networks import GAN, VAE, Generator
+    from examples.digits.networks import GAN, VAE
+    from upkeep.networks import build
 
     torch.manual_seed(1)
     config = {"gan": GAN, "vae": VAE}[kind]
-    painter.save(Generator(config), dict(config), folder)
+    painter.save(build(config), config, folder)
     return painter.load(folder, kind)
 
 
@@ -163,7 +166,7 @@ def test_one_seed_is_one_handwriting(made: Path, kind: Kind) -> None:
     one, other = painter.load(made / kind, kind), painter.load(made / kind, kind)
     assert one.paint(7, 5).tobytes() == other.paint(7, 5).tobytes()
     assert len({data.to_png(one.paint(7, seed)) for seed in range(20)}) == 20
-    with pytest.raises(ParamError, match="is no digit"):
+    with pytest.raises(ParamError, match="is no class"):
         one.paint(10, 0)
 
 
@@ -265,6 +268,14 @@ def test_a_day_of_images_goes_through_the_whole_cycle(
     assert page.count("data:image/png;base64,") == 40
     assert "<td>FID</td>" in page
     assert [asked for asked, _ in places.fake_door.asked] == [day]
+    opened = get_record(places.store, record_key(model, day, "open"), DayOpen)
+    assert opened is not None
+    route = CandidateRoute(places, opened, "compress")
+    rows = {row.check: row for row in route.gate().rows}
+    assert route.run_job().format == "onnx"
+    assert rows["quality energy_score"].passed, rows["quality energy_score"].words
+    assert rows["precision energy_score"].passed
+    assert rows["files measured"].passed
 
 
 def test_a_model_of_the_other_kind_is_refused(made: Path) -> None:
@@ -277,7 +288,7 @@ def test_weights_that_do_not_fit_their_config_are_refused(made: Path, tmp_path: 
     """Named with their file, without a traceback of PyTorch's."""
     shutil.copytree(made / "gan", tmp_path / "gan")
     config = tmp_path / "gan" / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"width": 16}))
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"latent": 17}))
     with pytest.raises(ArtifactError, match="does not fit its config"):
         painter.load(tmp_path / "gan", "gan")
 
