@@ -16,8 +16,9 @@ from examples.digits.data import CLASSES, Digits
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
-    from examples.digits.networks import Critic, Generator
+    from examples.digits.networks import Critic
 
 Progress = Callable[[str], None]
 
@@ -27,14 +28,15 @@ AVERAGED_STEPS = 60  # of which the average is about
 REPORT_EVERY = 100
 
 
-def fit(digits: Digits, seed: int, progress: Progress) -> Generator:
+def fit(digits: Digits, seed: int, progress: Progress) -> nn.Sequential:
     """A trained generator; the same digits, seed and machine give the same weights."""
     import torch
 
-    from examples.digits.networks import GAN, Critic, Generator
+    from examples.digits.networks import GAN, Critic
+    from upkeep.networks import build
 
     torch.manual_seed(seed)
-    generator, critic = Generator(GAN), Critic(GAN["width"])
+    generator, critic = build(GAN), Critic()
     average = copy.deepcopy(generator)
     images, labels = torch.from_numpy(digits.images)[:, None], torch.from_numpy(digits.labels)
     of_critic = torch.optim.Adam(critic.parameters(), LEARNING_RATE, betas=BETAS)
@@ -52,7 +54,7 @@ def fit(digits: Digits, seed: int, progress: Progress) -> Generator:
 
 
 def _critic_loss(
-    critic: Critic, generator: Generator, images: torch.Tensor, labels: torch.Tensor
+    critic: Critic, generator: nn.Sequential, images: torch.Tensor, labels: torch.Tensor
 ) -> torch.Tensor:
     """max(0, 1 - real) + max(0, 1 + made), in the mean."""
     import torch
@@ -64,17 +66,19 @@ def _critic_loss(
     return torch.relu(1 - real).mean() + torch.relu(1 + fake).mean()
 
 
-def _generator_loss(critic: Critic, generator: Generator) -> torch.Tensor:
+def _generator_loss(critic: Critic, generator: nn.Sequential) -> torch.Tensor:
     made, asked = _made(generator)
     loss: torch.Tensor = -critic(made, asked).mean()
     return loss
 
 
-def _made(generator: Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def _made(generator: nn.Sequential) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
+    from examples.digits.networks import GAN, told
+
     asked = torch.randint(CLASSES, (BATCH,))
-    return generator(torch.randn(BATCH, generator.latent), asked), asked
+    return generator(told(torch.randn(BATCH, GAN.latent), asked)), asked
 
 
 def _descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
@@ -83,7 +87,7 @@ def _descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
     optimizer.step()
 
 
-def _follow(average: Generator, generator: Generator) -> None:
+def _follow(average: nn.Sequential, generator: nn.Sequential) -> None:
     """Move the average's weights and statistics a little towards the generator's."""
     ours, theirs = average.state_dict(), generator.state_dict()
     for name, value in theirs.items():

@@ -1,53 +1,55 @@
-"""Three small convolutional networks; images are [N, 1, 8, 8] in 0..1.
+"""The networks; images are [N, 1, 8, 8] in 0..1.
 
+What serves is declared, and built by Upkeep; what only training or judging needs stands here.
 Generator and decoder are told the digit beside the latent vector (Mirza & Osindero 2014), and
 have batch norm (Ioffe & Szegedy 2015) after each layer that is not the last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
-from examples.digits.data import CLASSES
+from examples.digits.data import CLASSES, prompt_of
+from upkeep.network_layers import GeneratorConfig
 
-Config = Mapping[str, Any]
-"""``latent``: length of the latent vector; ``width``: channels of the widest layer."""
+WIDTH = 32
+"""Channels of the widest layer."""
 
-GAN: Config = {"model_type": "digits-gan", "latent": 16, "width": 32}
-VAE: Config = {"model_type": "digits-vae", "latent": 8, "width": 32}
 FEATURES = 32
 SLOPE = 0.2
 
 
-class Generator(nn.Module):  # type: ignore[misc] # torch is Any to mypy
-    """Latent vectors [N, latent] and digits [N] -> images, as DCGAN does (Radford 2016)."""
+def declared(kind: Literal["gan", "vae"], latent: int) -> GeneratorConfig:
+    """The layers of a generator or decoder, as DCGAN has them (Radford 2016)."""
+    side, half = 4, WIDTH // 2
+    grow = {"out": half, "kernel": 4, "stride": 2, "padding": 1, "bias": False}
+    layers = [
+        {"linear": {"out": WIDTH * side * side, "bias": False}},
+        {"unflatten": {"channels": WIDTH, "height": side, "width": side}},
+        {"batch_norm": {}},
+        {"relu": {}},
+        {"conv_transpose": grow},
+        {"batch_norm": {}},
+        {"relu": {}},
+        {"conv": {"out": 1, "kernel": 3, "padding": 1}},
+        {"sigmoid": {}},
+    ]
+    prompts = tuple(prompt_of(digit) for digit in range(CLASSES))
+    return GeneratorConfig.model_validate(
+        {"name": f"digits-{kind}", "latent": latent, "classes": prompts, "layers": tuple(layers)}
+    )
 
-    def __init__(self, config: Config) -> None:
-        """Weights are drawn from PyTorch's seed."""
-        super().__init__()
-        width = config["width"]
-        self.latent: int = config["latent"]
-        self.layers = nn.Sequential(
-            nn.Linear(self.latent + CLASSES, width * 16, bias=False),
-            nn.Unflatten(1, (width, 4, 4)),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(width // 2),
-            nn.ReLU(),
-            nn.Conv2d(width // 2, 1, 3, padding=1),
-            nn.Sigmoid(),
-        )
 
-    def forward(self, latent: torch.Tensor, digits: torch.Tensor) -> torch.Tensor:
-        """Images of these digits."""
-        told = one_hot(digits, CLASSES).to(latent.dtype)
-        return self.layers(torch.cat([latent, told], dim=1))
+GAN, VAE = declared("gan", latent=16), declared("vae", latent=8)
+
+
+def told(latent: torch.Tensor, digits: torch.Tensor) -> torch.Tensor:
+    """What a generator reads: latent vectors [N, latent], and the digits [N] beside them."""
+    return torch.cat([latent, one_hot(digits, CLASSES).to(latent.dtype)], dim=1)
 
 
 class Critic(nn.Module):  # type: ignore[misc] # torch is Any to mypy
@@ -57,9 +59,10 @@ class Critic(nn.Module):  # type: ignore[misc] # torch is Any to mypy
     2018).
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self) -> None:
         """Weights are drawn from PyTorch's seed."""
         super().__init__()
+        width = WIDTH
         norm = nn.utils.parametrizations.spectral_norm
         self.seen = nn.Sequential(
             norm(nn.Conv2d(1, width, 4, 2, 1)),
@@ -80,10 +83,10 @@ class Critic(nn.Module):  # type: ignore[misc] # torch is Any to mypy
 class Encoder(nn.Module):  # type: ignore[misc] # torch is Any to mypy
     """Images and their digits -> mean and log variance [N, latent] of the latent vectors."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, latent: int) -> None:
         """Weights are drawn from PyTorch's seed."""
         super().__init__()
-        width, latent = config["width"], config["latent"]
+        width = WIDTH
         self.seen = nn.Sequential(
             nn.Conv2d(1, width, 4, 2, 1),
             nn.LeakyReLU(SLOPE),
@@ -97,8 +100,7 @@ class Encoder(nn.Module):  # type: ignore[misc] # torch is Any to mypy
         self, images: torch.Tensor, digits: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and log variance."""
-        told = one_hot(digits, CLASSES).to(images.dtype)
-        mean, log_variance = self.out(torch.cat([self.seen(images), told], dim=1)).chunk(2, dim=1)
+        mean, log_variance = self.out(told(self.seen(images), digits)).chunk(2, dim=1)
         return mean, log_variance
 
 

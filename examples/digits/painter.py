@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from examples.digits.data import CLASSES
-from upkeep.errors import ArtifactError, ParamError
-from upkeep.model_files import check_model_folder
+from upkeep.errors import ArtifactError
+from upkeep.image_runtime import ImageRuntime, load_painter
+from upkeep.model_files import check_model_folder, format_of
+from upkeep.networks import read_config, save_network
 
 if TYPE_CHECKING:
-    from examples.digits.networks import Generator
+    from torch import nn
+
+    from upkeep.network_layers import GeneratorConfig
 
 Kind = Literal["gan", "vae"]
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
 class Painter:
     """Paints a digit from a seed: one seed, one handwriting."""
 
-    def __init__(self, network: Generator) -> None:
-        """``network`` is in eval mode: batch norm uses what it learnt, not the request."""
-        self._network = network
+    def __init__(self, runtime: ImageRuntime) -> None:
+        """``runtime`` may be of any format."""
+        self._runtime = runtime
 
     def paint(self, digit: int, seed: int) -> np.ndarray:
         """One image [8, 8], float32 in 0..1.
@@ -33,50 +34,28 @@ class Painter:
             ParamError: there is no such digit.
 
         """
-        import torch
-
-        if not 0 <= digit < CLASSES:
-            raise ParamError("digit", digit, "is no digit", "ask for 0 to 9")
-        noise = torch.Generator().manual_seed(seed)
-        latent = torch.randn(1, self._network.latent, generator=noise)
-        with torch.inference_mode():
-            image: np.ndarray = self._network(latent, torch.tensor([digit]))[0, 0].numpy()
+        image: np.ndarray = self._runtime.paint([digit], [seed])[0, 0]
         return image
 
 
-def save(network: Generator, config: dict[str, Any], folder: Path) -> None:
+def save(network: nn.Sequential, config: GeneratorConfig, folder: Path) -> None:
     """Write config.json and model.safetensors."""
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True)
-    (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    weights = {name: value.contiguous() for name, value in network.state_dict().items()}
-    save_file(weights, folder / WEIGHTS)
+    save_network(network, config, folder)
 
 
 def load(folder: Path, kind: Kind) -> Painter:
-    """The painter of a folder that :func:`save` wrote, on one thread.
+    """The painter of a folder that :func:`save` wrote, or of one compressed from it.
 
     Raises:
         ArtifactError: a file is missing, broken or unsafe, or the model is of another kind.
 
     """
-    import torch
-    from safetensors.torch import load_file
-
-    from examples.digits.networks import Generator
-
-    check_model_folder(folder, "safetensors")
-    config = json.loads((folder / CONFIG).read_bytes())
-    if config.get("model_type") != f"digits-{kind}":
-        value, rule = config.get("model_type"), f"is not digits-{kind}"
-        raise ArtifactError(f"{folder.name}/{CONFIG}", value, rule, "give the model's own folder")
-    torch.set_num_threads(1)  # a second thread only hurts a model this small
-    network = Generator(config)
-    try:
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except RuntimeError as error:
-        rule = "does not fit its config"
-        fix = "restore the recorded files"
-        raise ArtifactError(f"{folder.name}/{WEIGHTS}", kind, rule, fix) from error
-    return Painter(network.eval())
+    found = format_of(folder)
+    check_model_folder(folder, found)
+    name = read_config(folder).name
+    if name != f"digits-{kind}":
+        rule, fix = f"is not digits-{kind}", "give the model's own folder"
+        raise ArtifactError(f"{folder.name}/config.json", name, rule, fix)
+    # A second thread only hurts a model this small.
+    return Painter(load_painter(folder, found, threads=1))

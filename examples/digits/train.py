@@ -49,8 +49,8 @@ def _train(out: Path, seed: int, progress: Progress) -> None:
     judge = classifier.fit(training, seed, progress)
     progress(f"classifier: {classifier.accuracy(judge, held_out):.1%} of held-out digits right")
     classifier.export(judge, out / "features")
-    painter.save(gan.fit(training, seed, progress), dict(GAN), out / "gan")
-    painter.save(vae.fit(training, seed, progress), dict(VAE), out / "vae")
+    painter.save(gan.fit(training, seed, progress), GAN, out / "gan")
+    painter.save(vae.fit(training, seed, progress), VAE, out / "vae")
     (out / "references.parquet").write_bytes(pack_digits(held_out))
 
 

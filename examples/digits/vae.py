@@ -14,8 +14,7 @@ from examples.digits.data import Digits
 
 if TYPE_CHECKING:
     import torch
-
-    from examples.digits.networks import Generator
+    from torch import nn
 
 Progress = Callable[[str], None]
 
@@ -24,23 +23,24 @@ LEARNING_RATE = 3e-3  # the peak of one cycle (Smith & Topin 2018)
 REPORT_EVERY = 100
 
 
-def fit(digits: Digits, seed: int, progress: Progress) -> Generator:
+def fit(digits: Digits, seed: int, progress: Progress) -> nn.Sequential:
     """A trained decoder; the same digits, seed and machine give the same weights."""
     import torch
 
-    from examples.digits.networks import VAE, Encoder, Generator
+    from examples.digits.networks import VAE, Encoder, told
+    from upkeep.networks import build
 
     torch.manual_seed(seed)
-    encoder, decoder = Encoder(VAE), Generator(VAE)
+    encoder, decoder = Encoder(VAE.latent), build(VAE)
     images, labels = torch.from_numpy(digits.images)[:, None], torch.from_numpy(digits.labels)
     optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], LEARNING_RATE)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS)
     for step in range(1, STEPS + 1):
         drawn = torch.randint(len(images), (BATCH,))
-        real, told = images[drawn], labels[drawn]
-        mean, log_variance = encoder(real, told)
+        real, asked = images[drawn], labels[drawn]
+        mean, log_variance = encoder(real, asked)
         latent = mean + torch.randn_like(mean) * (log_variance / 2).exp()
-        loss = _loss(decoder(latent, told), real, mean, log_variance)
+        loss = _loss(decoder(told(latent, asked)), real, mean, log_variance)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
