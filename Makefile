@@ -55,7 +55,7 @@ check: dev ## ruff, mypy --strict, the floors, the pages that are generated
 	@$(BIN)/python docs/make_dags_page.py --check
 
 test: dev ## everything
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lock: | $(UV) ## compile requirements.txt and requirements-dev.txt anew
 	@sed -i 's/^torch==\([0-9.]*\)$$/torch==\1+cpu/' requirements.txt

@@ -347,7 +347,7 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "C20-bits": (
         changed(RESOURCES, f"{RESOURCES}\n  compress: {{method: openvino-int3}}"),
         "tiny.yaml:12:jobs.compress.method",
-        ("did you mean openvino-int8 or openvino-int4?",),
+        ("did you mean openvino-int8 or openvino-int4",),
     ),
     "C20-no-gpus-below-0": (
         changed("cpus: 2", "cpus: 0"),

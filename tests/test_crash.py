@@ -32,7 +32,7 @@ QUIET = 6
 DAY = FIRST + timedelta(QUIET)
 STEPS = (
     *("open", "metrics", "validation", "evaluate-job", "quality"),
-    *("facts", "drift", "diagnosis", "decision", "override", "allotment"),
+    *("prompts", "facts", "drift", "diagnosis", "decision", "override", "allotment"),
     *("compress/job", "compress/candidate", "compress/benchmark-job", "compress/benchmark"),
     *("compress/gate", "compress/promotion"),
 )

@@ -17,7 +17,7 @@ from upkeep.cycle import Cycle, JobPlan, StartedDay
 from upkeep.day_records import read_day
 from upkeep.days import follow
 from upkeep.errors import JobFailed, ParamError, PromotionRefused
-from upkeep.facts import past_decision
+from upkeep.facts import champion_on, past_decision
 from upkeep.params import effective_params
 from upkeep.past_jobs import follow_up, rollback_key
 from upkeep.projection import day_view, job_view, outcome_of
@@ -296,6 +296,32 @@ def test_facts_know_the_champion_and_what_past_jobs_measured(deployment: FakeDep
     assert last.saving == pytest.approx(0.5)  # the fake engine's candidate is twice as fast
 
 
+def test_a_rollback_by_hand_counts_from_the_day_it_is_done(deployment: FakeDeployment) -> None:
+    """Its own day and later ones are decided with it; a backfill of an earlier day is not."""
+    play_until(deployment, 6)
+    day = day_of(7)
+    play(deployment, day, rows_of(day), action="compress", override=True, note="n")
+    done = Cycle(deployment).rollback(MODEL, None, "by hand", "k").at.date()
+    versions = {}
+    for when in (day, day_of(8), done - timedelta(1), done, done + timedelta(1)):
+        champion = champion_on(deployment.store, MODEL, when)
+        assert champion is not None
+        versions[when] = champion.version
+    assert list(versions.values()) == ["1", "2", "2", "1", "1"]
+
+
+def test_a_decided_rollback_counts_from_the_day_after(deployment: FakeDeployment) -> None:
+    """The day that decided it is decided again, from its ledger, as it was."""
+    play_until(deployment, 6)
+    for number in (7, 8):
+        day = day_of(number)
+        conf = {"action": "compress", "override": True, "note": "n"} if number == 7 else {}
+        play(deployment, day, rows_of(day), **conf)
+    follow(Cycle(deployment), JobPlan(MODEL, day, "rollback", follow_up(MODEL, day, "rollback")))
+    known = [champion_on(deployment.store, MODEL, day_of(n)) for n in (8, 9)]
+    assert [c.version for c in known if c] == ["2", "1"]
+
+
 def test_one_rollback_a_day_whoever_makes_it(deployment: FakeDeployment) -> None:
     """In one process, and then as Airflow's run of that name does: one entry in the ledger."""
     play_until(deployment, 6)
@@ -309,5 +335,6 @@ def test_one_rollback_a_day_whoever_makes_it(deployment: FakeDeployment) -> None
     assert [(e.event, e.version) for e in entries] == [
         ("register", "1"), ("promote", "2"), ("rollback", "1"),
     ]  # fmt: skip
+    assert entries[-1].day == day
     past = past_decision(deployment.store, MODEL, day)
     assert past is not None

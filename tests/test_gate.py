@@ -357,6 +357,105 @@ def test_a_compression_without_gain_fails(times: PairedTimes, size: int) -> None
     assert failures(judge(candidate_of(), benchmark)) == ["faster or smaller"]
 
 
+def under_load(
+    latency: float, per_token: float, *, alone: float = 2.0, in_flight: int = 8
+) -> Benchmark:
+    """A benchmark with several requests in flight; the numbers are speed-ups."""
+    times = (
+        times_of(alone, noise=0.01),
+        first_tokens(),
+        times_of(latency, noise=0.01).model_copy(update={"quantity": "concurrent_latency_ms"}),
+        times_of(per_token, noise=0.01).model_copy(update={"quantity": "concurrent_ms_per_token"}),
+    )
+    return benchmark_of(times=times[0]).model_copy(
+        update={"times": times, "concurrency": in_flight}
+    )
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "policy", "failed"),
+    [
+        (under_load(1.2, 1.2), {}, []),
+        # Faster alone, and much slower where eight are served: refused by the tolerance of 50 %.
+        (under_load(0.5, 0.5), {}, ["concurrent_latency_ms tolerable"]),
+        (under_load(0.9, 0.9), {}, []),
+        # Speed is asked at the production concurrency, where there is none.
+        (under_load(1.0, 1.0), {"speed_at": "concurrency"}, ["faster or smaller"]),
+        (under_load(1.2, 1.0, alone=0.9), {"speed_at": "concurrency"}, []),
+        (under_load(1.2, 1.0, alone=0.4), {"speed_at": "concurrency"}, ["latency_ms tolerable"]),
+        # Not faster alone, and each token cheaper: by the goals that the policy has.
+        (under_load(1.0, 1.4, alone=1.0), {}, []),
+        (under_load(1.0, 1.4, alone=1.0), {"goals": ("speed", "size")}, ["faster or smaller"]),
+        (under_load(1.4, 1.4), {"goals": ("size",)}, ["faster or smaller"]),
+    ],
+)
+def test_the_policy_says_which_gain_counts_and_where(
+    benchmark: Benchmark, policy: dict[str, Any], failed: list[str]
+) -> None:
+    """Speed at batch 1 or in production's concurrency, size, cost; never much slower elsewhere."""
+    result = gate.check(candidate_of(), benchmark, GatePolicy(**policy), TOLERANCES)
+    assert failures(result) == failed
+
+
+def test_a_concurrency_that_was_not_measured_is_never_a_pass() -> None:
+    """Eight in flight are stated, and only one was measured."""
+    made = benchmark_of().model_copy(update={"concurrency": 8})
+    asked = GatePolicy(speed_at="concurrency")
+    result = gate.check(candidate_of(), made, asked, TOLERANCES)
+    assert failures(result) == ["faster or smaller"]
+    alone = gate.check(candidate_of(), made, POLICY, TOLERANCES)
+    assert failures(alone) == ["faster or smaller", "concurrent_latency_ms tolerable"]
+
+
+def test_the_size_that_is_worth_a_promotion_is_the_policys() -> None:
+    """Three times smaller is enough for 1.5, and not for 4."""
+    made = benchmark_of(times=times_of(1.0, noise=0.001), candidate_size_bytes=333)
+    made = made.model_copy(update={"times": (times_of(1.01, noise=0.001), first_tokens())})
+    asked = GatePolicy(min_size_ratio=4.0)
+    assert failures(gate.check(candidate_of(), made, asked, TOLERANCES)) == ["faster or smaller"]
+    assert gate.check(candidate_of(), made, POLICY, TOLERANCES).passed
+
+
+@pytest.mark.parametrize(
+    ("measurements", "passed"),
+    [
+        ({"champion_loss_held_out_nats": 3.0, "control_loss_held_out_nats": 2.99}, True),
+        ({"champion_loss_held_out_nats": 3.0, "control_loss_held_out_nats": 2.9}, False),
+        ({"control_gain_nats": 0.1}, False),
+        # A control that training made worse excuses nothing.
+        ({"control_gain_nats": -5.0}, True),
+    ],
+)
+def test_a_compression_that_trained_is_held_against_equal_training(
+    measurements: dict[str, float], *, passed: bool
+) -> None:
+    """As good as the champion, and 0.1 nats behind what the champion would be: refused."""
+    made = candidate_of().model_copy(update={"measurements": measurements})
+    result = judge(made, benchmark_of())
+    against = row(result, "quality against equal training")
+    assert (against.passed, result.passed) == (passed, passed)
+    if not passed:
+        assert against.effect == pytest.approx(math.exp(0.1) - 1.0, abs=0.01)
+
+
+def test_a_candidate_that_is_none_is_refused_with_its_reason() -> None:
+    """Its other rows show how near it was."""
+    none = candidate_of().model_copy(update={"no_candidate": "no candidate, because: 1.2 of 1.4"})
+    result = judge(none, benchmark_of())
+    assert failures(result) == ["target met"]
+    assert row(result, "target met").words == "target met: no candidate, because: 1.2 of 1.4"
+
+
+def test_the_cost_is_forecast_from_the_days_price_and_the_measured_ratio() -> None:
+    """Twice as fast at one request at a time: half of 0.08 USD per 1,000 generations."""
+    result = gate.check(candidate_of(), benchmark_of(), POLICY, TOLERANCES, usd_per_1k=0.08)
+    cost = row(result, "cost forecast")
+    assert (cost.champion, cost.passed) == (0.08, True)
+    assert cost.candidate == pytest.approx(0.04, rel=0.05)
+    assert cost.effect == pytest.approx(-0.5, abs=0.05)
+    assert "cost forecast" not in [r.check for r in judge(candidate_of(), benchmark_of()).rows]
+
+
 def test_higher_is_better_counts_the_other_way() -> None:
     """BLEU 5 % lower is worse and refused, 5 % higher is better and passes."""
 

@@ -21,11 +21,13 @@ from upkeep.projection import (
     gate_table,
     headline,
     job_view,
+    loss_curves,
     outcome_of,
     timeline_view,
 )
 from upkeep.records import DailyMetrics
 from upkeep.report import present
+from upkeep.sealed import seal
 from upkeep.store import open_store
 
 
@@ -133,3 +135,48 @@ def test_texts_of_users_are_not_among_the_files(retrained: DayRecords) -> None:
     validation = {"great-expectations.json", "great-expectations.html"}
     assert tops == {"records", "plots", "report.html", *validation}
     assert not any("samples" in name for name in names)
+
+
+def test_a_training_shows_its_losses_as_curves(retrained: DayRecords) -> None:
+    """Points over steps, and none of them as a number of its own."""
+    points = {f"loss_train[{step}]": 5.0 - step / 1000 for step in range(50, 1050, 50)}
+    made = retrained.jobs[0].candidate
+    assert made is not None
+    measured = {**points, "loss_held_out[0]": 6.0, "loss_held_out_after": 4.0, "steps": 1000.0}
+    job = replace(retrained.jobs[0], candidate=made.model_copy(update={"measurements": measured}))
+    view = job_view(retrained, job, "")
+    assert view.curves["loss_train"][:2] == ((50, 4.95), (100, 4.9))
+    assert [step for step, _ in view.curves["loss_train"]] == list(range(50, 1050, 50))
+    assert view.curves["loss_held_out"] == ((0, 6.0),)
+    assert {name for name in view.metrics if name.startswith("loss")} == {"loss_held_out_after"}
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_end() -> None:
+    """MLflow takes a thousand numbers at a time."""
+    [curve] = loss_curves({f"loss_train[{n}]": float(n) for n in range(1, 10_001)}).values()
+    assert len(curve) == 200
+    assert curve[-1] == (10_000, 10_000.0)
+
+
+def test_event_files_that_were_changed_are_not_shown(tmp_path: Path, story: Story) -> None:
+    """The record has their hashes."""
+    store = open_store(str(tmp_path / "store"))
+    day = record_day(store, story.days[13])
+    (tmp_path / "events").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "events" / name).write_bytes(name.encode())
+    key = f"{MODEL}/{day}/r1/retrain/candidate.json"
+    records = read_day(store, MODEL, day)
+    made = records.jobs[0].candidate
+    assert made is not None
+    events = store.put_folder(f"{MODEL}/{day}/r1/jobs/retrain/tensorboard", tmp_path / "events")
+    path = tmp_path / "store" / key
+    path.unlink()
+    store.put_if_absent(key, seal(made.model_copy(update={"events": events})))
+    changed = tmp_path / "store" / events.prefix / "two"
+    changed.unlink()
+    changed.write_bytes(b"2")
+    view = job_view(records, read_day(store, MODEL, day).jobs[0], "")
+    assert {k: v for k, v in view.files.items() if k.startswith("tensorboard/")} == {
+        "tensorboard/one": b"one"
+    }

@@ -19,6 +19,7 @@ from uuid import uuid4
 import pytest
 from fakes.mlflow_server import free_port, shared_server
 from fakes.recorded_days import record_day
+from fakes.searched_days import record_search
 from fakes.sixteen_days import Story, tell
 
 from upkeep import faults, tracking_client, tracking_experiment
@@ -192,6 +193,22 @@ def test_a_day_becomes_one_run_with_decision_numbers_note_and_files(world: World
     assert files["records/decision.json"] == stored
 
 
+def test_the_trials_of_a_search_are_runs_below_its_compression(world: World) -> None:
+    """Each once, however often the day is projected, and the plot is the compression's artifact."""
+    number = next(n for n, d in world.story.days.items() if d.decision.action == "compress")
+    day = world.record(number)
+    record_search(world.store, world.model, day)
+    world.project(day)
+    world.project(day, force=True)
+    runs = world.runs()
+    parent = runs[f"{world.model}/{day}/compress"].info.run_id
+    trials = [run for key, run in runs.items() if "/trial-" in key]
+    assert len(trials) == 4
+    assert {run.data.tags["mlflow.parentRunId"] for run in trials} == {parent}
+    assert sorted(run.info.status for run in trials) == ["FAILED", *["FINISHED"] * 3]
+    assert "plots/pareto.svg" in world.files(parent)
+
+
 def test_the_action_filters_runs(world: World) -> None:
     """The documented search finds exactly the day that was retrained."""
     for number in (QUIET_DAY, HOLD_DAY, RETRAIN_DAY):
@@ -274,6 +291,9 @@ def test_a_job_is_a_nested_run_with_its_gate_as_a_table(world: World) -> None:
     assert job.data.tags["upkeep.gate"] == "passed"
     assert job.data.tags["upkeep.version"] == "2"
     assert job.data.metrics["gate/perplexity"] == pytest.approx(-0.358)
+    world.project(day, force=True)
+    curve = world.client().get_metric_history(job.info.run_id, "loss_train")
+    assert [(point.step, point.value) for point in curve] == [(50, 3.5), (100, 3.25)]
     files = world.files(job.info.run_id)
     assert "records/gate.json" in files
     table = json.loads(files["gate.json"])

@@ -16,18 +16,25 @@ from typing import Any
 import pytest
 from fakes.tiny_model import make_samples, tiny_llama, tiny_openvino
 
-from upkeep import evaluation, worker
+from upkeep import benchmark, evaluation, worker
+from upkeep.compression_methods import METHODS, Method
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.job_inputs import Inputs
+from upkeep.pictures import put_file
 from upkeep.records import (
     Benchmark,
     Candidate,
+    Earlier,
     Evaluation,
+    FileHash,
     JobKind,
     JobSpec,
     ModelInput,
     Sample,
     SampleScores,
+    SearchResult,
+    Step,
+    Trial,
     sha256_hex,
 )
 from upkeep.runtime import load
@@ -285,10 +292,10 @@ def test_a_made_model_is_looked_through_before_it_is_stored(
 ) -> None:
     """What training leaves beside the weights must be harmless too."""
 
-    def retrain(champion: Path, *args: Any) -> dict[str, float]:
+    def retrain(champion: Path, *args: Any, **more: Any) -> tuple[dict[str, float], tuple[str]]:
         shutil.copytree(champion, args[-1], dirs_exist_ok=True)
         (args[-1] / "optimizer.pt").write_bytes(b"\x80\x04N.")
-        return {}
+        return {}, ("made up",)
 
     monkeypatch.setattr(training, "retrain", retrain)
     job = make_job(store, "retrain", method="full", source=model_in(store, "safetensors"))
@@ -300,7 +307,7 @@ def test_a_made_model_is_looked_through_before_it_is_stored(
 def test_a_model_that_this_worker_cannot_run_is_refused(tmp_path: Path, store: Store) -> None:
     """A model that this worker cannot run is refused."""
     source = model_in(store, "openvino").model_copy(update={"format": "onnx"})
-    with pytest.raises(ArtifactError, match="onnx"):
+    with pytest.raises(ArtifactError, match=r"openvino_model\.(bin|xml)"):
         run_here(tmp_path, evaluate_job(store, source=source))
 
 
@@ -313,7 +320,7 @@ def test_a_candidate_is_made_from_full_weights_only(
         run_here(tmp_path, make_job(store, kind, method=method))
 
 
-@pytest.mark.parametrize(("kind", "method"), [("compress", "gzip"), ("retrain", "lora")])
+@pytest.mark.parametrize(("kind", "method"), [("compress", "gzip"), ("retrain", "qlora")])
 def test_an_unknown_method_is_refused(
     tmp_path: Path, store: Store, kind: JobKind, method: str
 ) -> None:
@@ -423,6 +430,107 @@ def test_a_compressed_candidate_lies_in_the_store_and_runs(tmp_path: Path, store
     assert get_record(store, f"{PREFIX}/compress/result.json", Candidate) == made
 
 
+def training_in(store: Store) -> FileHash:
+    """Training texts of other prompts than the evaluation set."""
+    texts = [s.model_copy(update={"id": f"t{s.id}", "prompt": f"t{s.prompt}"}) for s in TEXTS]
+    return put_samples(store, f"{PREFIX}/compress/training.jsonl", texts)
+
+
+TEXTS = make_samples(40)
+SEARCH: dict[str, Any] = {
+    "trials": 2,
+    "goal": {"max_quality_loss": 5.0, "prefer": "size"},
+    "prompts": 1,
+    "new_tokens": 4,
+    "final_rounds": 6,
+    "finalists": 1,
+}
+INT8 = {"steps": [{"method": "openvino-int8"}]}
+INT4 = {"steps": [{"method": "openvino-int4", "params": {"group_size": -1}}]}
+COPY = {"steps": [{"method": "fake-copy"}]}
+
+
+def search_job(store: Store, **params: Any) -> JobSpec:
+    """A search on the tiny model, with training texts of its own."""
+    return make_job(
+        store,
+        "compress",
+        method="search",
+        params={**SEARCH, **params},
+        source=model_in(store, "safetensors"),
+        data={"training": training_in(store)},
+    )
+
+
+@pytest.fixture
+def copying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method that gives the tiny OpenVINO model, which was made before."""
+    copy = Method("fakes.compressing", "quantization", "openvino", "none")
+    monkeypatch.setitem(METHODS, "fake-copy", copy)
+
+
+def test_a_search_over_real_methods_leaves_the_best_and_every_trial(
+    tmp_path: Path, store: Store
+) -> None:
+    """Eight bits or four: the smallest is the candidate, and a second worker changes nothing."""
+    job = search_job(store, routes=[INT8, INT4])
+    made = run_here(tmp_path, job)
+    assert isinstance(made, Candidate)
+    trials = [get_record(store, f"{PREFIX}/compress/trials/{n:04d}.json", Trial) for n in range(2)]
+    measured = [t.measured for t in trials if t is not None and t.measured is not None]
+    assert len(measured) == 2
+    found = get_record(store, f"{PREFIX}/compress/search.json", SearchResult)
+    assert found is not None
+    assert found.chosen is not None
+    assert measured[found.chosen].size_bytes == min(m.size_bytes for m in measured)
+    assert "u4" in measured[found.chosen].precision
+    assert [step.method for step in made.steps] == ["openvino-int4"]
+    assert (made.method, made.format, made.no_candidate) == ("search", "openvino", "")
+    assert made.folder.size_bytes == measured[found.chosen].size_bytes
+    assert run_here(tmp_path / "again", job) == made
+
+
+@pytest.mark.usefixtures("copying")
+def test_a_search_without_a_candidate_hands_on_the_nearest_and_says_so(
+    tmp_path: Path, store: Store
+) -> None:
+    """The gate measures it and refuses: the reason stands in the candidate."""
+    goal = {"min_speedup": 999.0, "max_quality_loss": 5.0}
+    made = run_here(tmp_path, search_job(store, routes=[COPY], goal=goal))
+    assert isinstance(made, Candidate)
+    assert made.no_candidate.startswith("no candidate, because no trial meets the goal; nearest")
+    assert made.format == "openvino"
+
+
+@pytest.mark.usefixtures("copying")
+def test_a_search_is_told_what_earlier_days_found(tmp_path: Path, store: Store) -> None:
+    """Through the job's own file, under its hash."""
+    known = Earlier(
+        day=date(2026, 3, 1),
+        target=benchmark.target(1),
+        steps=(Step(method="fake-copy"),),
+        verdict="refused",
+    )
+    job = search_job(store, routes=[COPY])
+    told = put_file(store, f"{PREFIX}/compress/earlier.jsonl", known.canonical_bytes() + b"\n")
+    run_here(tmp_path, job.model_copy(update={"data": {**job.data, "earlier": told}}))
+    found = get_record(store, f"{PREFIX}/compress/search.json", SearchResult)
+    assert found is not None
+    assert found.tried_last == ("quantization",)
+
+
+@pytest.mark.usefixtures("copying")
+def test_a_chain_has_the_format_of_its_last_step(tmp_path: Path, store: Store) -> None:
+    """And its steps are on record."""
+    source = model_in(store, "safetensors")
+    job = make_job(store, "compress", method="chain", params=COPY, source=source)
+    made = run_here(tmp_path, job)
+    assert isinstance(made, Candidate)
+    assert made.format == "openvino"
+    assert [step.method for step in made.steps] == ["fake-copy"]
+    assert made.measurements["size_bytes"] == made.folder.size_bytes
+
+
 class FakeTraining(types.ModuleType):
     """Copies the champion and remembers the texts that it was given."""
 
@@ -433,11 +541,13 @@ class FakeTraining(types.ModuleType):
         evaluation: Sequence[Sample],
         params: dict[str, Any],
         out: Path,
-    ) -> dict[str, float]:
+        **more: Any,
+    ) -> tuple[dict[str, float], tuple[str, ...]]:
         """See ``upkeep.training.retrain``."""
         self.training, self.evaluation, self.params = training, evaluation, params
+        self.more = more
         shutil.copytree(champion, out, dirs_exist_ok=True)
-        return {"loss": 1.0}
+        return {"loss": 1.0}, ("made up",)
 
 
 @pytest.fixture
@@ -498,7 +608,7 @@ def test_a_worker_killed_after_making_a_model_leaves_no_file_of_it(
 
 
 def test_a_benchmark_pairs_the_two_models_and_says_on_what_machine(
-    tmp_path: Path, store: Store
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A benchmark pairs the two models and says on what machine."""
     source, candidate = model_in(store, "safetensors"), model_in(store, "openvino")
@@ -507,10 +617,26 @@ def test_a_benchmark_pairs_the_two_models_and_says_on_what_machine(
         "benchmark",
         source=source,
         candidate=candidate,
-        params={"rounds": 6, "warmup_rounds": 1, "prompts": 1, "new_tokens": 4},
+        params={
+            "rounds": 6,
+            "warmup_rounds": 1,
+            "prompts": 1,
+            "new_tokens": 4,
+            "concurrency": 3,
+            "agreement_prompts": 5,
+        },
     )
+    peaks = {"safetensors": 300, "openvino": 200}
+    monkeypatch.setattr(worker, "peak_bytes", lambda folder, form, *_: peaks[form])
     made = run_here(tmp_path, job)
     assert isinstance(made, Benchmark)
+    assert (made.champion_peak_bytes, made.candidate_peak_bytes) == (300, 200)
+    assert (made.concurrency, made.machine["concurrent"]) == (3, "3 in flight, queue")
+    assert {t.quantity for t in made.times} == {
+        *("latency_ms", "ttft_ms", "concurrent_latency_ms", "concurrent_ms_per_token")
+    }
+    assert made.agreement is not None
+    assert (made.agreement.prompts, made.agreement.tokens) == (5, 20)
     assert made.champion_files_sha256 == source.folder.files_sha256
     assert made.candidate_files_sha256 == candidate.folder.files_sha256
     assert made.candidate_size_bytes == candidate.folder.size_bytes
@@ -539,13 +665,13 @@ def test_a_retrained_model_of_another_shape_is_refused(
     """A candidate with a weight that the champion does not have never reaches the store."""
     from safetensors.numpy import load_file, save_file
 
-    def retrain(champion: Path, *args: Any) -> dict[str, float]:
+    def retrain(champion: Path, *args: Any, **more: Any) -> tuple[dict[str, float], tuple[str]]:
         out = args[-1]
         shutil.copytree(champion, out, dirs_exist_ok=True)
         weights = load_file(out / "model.safetensors")
         weights["extra"] = weights["model.norm.weight"]
         save_file(weights, out / "model.safetensors", metadata={"format": "pt"})
-        return {}
+        return {}, ("made up",)
 
     monkeypatch.setattr(training, "retrain", retrain)
     job = make_job(store, "retrain", method="full", source=model_in(store, "safetensors"))

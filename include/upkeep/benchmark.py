@@ -3,7 +3,8 @@
 Quality is paired a sample: both models' loss on every text of the evaluation set. Time is
 paired a round: in a round each prompt is continued by one model and at once by the other, the
 order turning from round to round, so that whatever slows the machine slows both. Both write
-equally many tokens at batch 1, past their own end of text.
+equally many tokens at batch 1, past their own end of text. With more than one request in flight
+they are measured once more as ``benchmark_load`` says.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from upkeep.benchmark_load import Load, Serving, agreement, paired_load
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.job_params import JobParams
-from upkeep.records import PairedScores, PairedTimes, Sample
+from upkeep.records import PairedScores, PairedTimes, Sample, TokenAgreement
 from upkeep.runtime import Generation, Runtime, TextLoss
+from upkeep.search_params import target_name
 
 STACK = ("numpy", "openvino", "tokenizers", "torch", "transformers")
 
@@ -30,7 +33,9 @@ class BenchmarkParams(JobParams):
     """How much is measured: ``rounds`` of ``prompts`` continuations by ``new_tokens`` tokens.
 
     Six rounds are the fewest that bound a median ratio at 95 %. ``threads`` is for each model;
-    None: the job's ``cpus``.
+    None: the job's ``cpus``. ``concurrency`` is how many requests production has in flight, and
+    ``serving`` how its server answers them. Greedy tokens are compared on
+    ``agreement_prompts`` prompts (0: not). ``memory`` starts a process for each model.
     """
 
     rounds: Annotated[int, Field(ge=6, le=10_000)] = 24
@@ -38,6 +43,10 @@ class BenchmarkParams(JobParams):
     prompts: Annotated[int, Field(ge=1, le=1_000)] = 3
     new_tokens: Annotated[int, Field(ge=1, le=100_000)] = 24
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 1
+    serving: Serving = "queue"
+    agreement_prompts: Annotated[int, Field(ge=0, le=10_000)] = 16
+    memory: bool = True
 
 
 def paired_losses(champion: Runtime, candidate: Runtime, samples: Sequence[Sample]) -> PairedScores:
@@ -87,6 +96,28 @@ def paired_times(
     )
 
 
+def paired_concurrent(
+    champion: Runtime, candidate: Runtime, samples: Sequence[Sample], params: BenchmarkParams
+) -> tuple[PairedTimes, ...]:
+    """The same at the production concurrency; nothing where it is one request at a time."""
+    if params.concurrency == 1:
+        return ()
+    prompts = choose_prompts(samples, max(params.prompts, params.concurrency))
+    load = Load(params.concurrency, 1, params.new_tokens, params.serving)
+    rounds, warmup = params.rounds, params.warmup_rounds
+    return paired_load((champion, candidate), prompts, load, rounds=rounds, warmup=warmup)
+
+
+def token_agreement(
+    champion: Runtime, candidate: Runtime, samples: Sequence[Sample], params: BenchmarkParams
+) -> TokenAgreement | None:
+    """How many greedy tokens are the same; None where none were asked for."""
+    if params.agreement_prompts == 0:
+        return None
+    prompts = sorted(set(choose_prompts(samples, params.agreement_prompts)))
+    return agreement((champion, candidate), prompts, params.new_tokens)
+
+
 def choose_prompts(samples: Sequence[Sample], count: int) -> list[str]:
     """``count`` prompts, evenly spread over the samples' prompt lengths, the shortest left out."""
     prompts = sorted({s.prompt for s in samples if s.prompt}, key=lambda p: (len(p), p))
@@ -98,7 +129,7 @@ def choose_prompts(samples: Sequence[Sample], count: int) -> list[str]:
 def machine(champion: Runtime, candidate: Runtime, params: BenchmarkParams) -> dict[str, str]:
     """What it ran on and how: a time means nothing without it."""
     return {
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": str(len(os.sched_getaffinity(0))),
         "threads": str(champion.threads),
         "python": platform.python_version(),
@@ -107,6 +138,7 @@ def machine(champion: Runtime, candidate: Runtime, params: BenchmarkParams) -> d
         "candidate_format": candidate.format,
         "candidate_precision": candidate.precision,
         "latency_ms": f"mean of {params.prompts} prompts x {params.new_tokens} tokens, batch 1",
+        "concurrent": f"{params.concurrency} in flight, {params.serving}",
         **{name: _version(name) for name in STACK},
     }
 
@@ -146,7 +178,12 @@ def _finite(who: str, sample: Sample, loss: TextLoss) -> float:
     return loss.nll_nats
 
 
-def _cpu() -> str:
+def target(threads: int) -> str:
+    """The machine with so many threads, by the name that records give it."""
+    return target_name(cpu(), threads)
+
+
+def cpu() -> str:
     """The processor's name as Linux tells it, else as Python does."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -6,16 +6,27 @@ before anyone is told.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Literal, TypeVar
 
 from upkeep import gate, measures, promotion
 from upkeep.deployment import MAX_ATTEMPTS, Deployment
-from upkeep.errors import JobFailed, ParamError, PromotionRefused
+from upkeep.earlier import put_earlier
+from upkeep.errors import JobFailed, PromotionRefused
+from upkeep.image_jobs import production_requests, references_of, tools_of
+from upkeep.job_texts import (
+    original_texts,
+    production_texts,
+    put_selection,
+    put_texts,
+    ratings_for,
+    untouched,
+)
 from upkeep.records import (
     Approval,
     Benchmark,
     Candidate,
+    DailyMetrics,
     DayOpen,
     Drift,
     DriftResult,
@@ -26,11 +37,11 @@ from upkeep.records import (
     LedgerEntry,
     ModelInput,
     Sample,
-    ValidationResult,
 )
-from upkeep.samples import put_samples, read_samples, samples_key
+from upkeep.redaction import redact
 from upkeep.spec import spec_of
 from upkeep.store import Store, adopt_or_put, get_record, record_key
+from upkeep.training_data import Chosen, choose_training
 
 Kind = Literal["compress", "retrain"]
 R = TypeVar("R", Candidate, Benchmark)
@@ -101,7 +112,14 @@ class CandidateRoute:
         )
         measured = adopt_or_put(self.store, self._key("benchmark"), self._result(job, Benchmark))
         tolerances = self.spec.policy.measures
-        result = gate.check(candidate, measured, self.spec.gate, tolerances, self._drifted_slices())
+        result = gate.check(
+            candidate,
+            measured,
+            self.spec.gate,
+            tolerances,
+            tuple(redact(name)[0] for name in self._drifted_slices()),  # as the texts name them
+            usd_per_1k=self._usd_per_1k(),
+        )
         return adopt_or_put(self.store, self._key("gate"), result)
 
     def promote(self, approval: Approval | None, *, require_approval: bool) -> LedgerEntry | None:
@@ -140,19 +158,36 @@ class CandidateRoute:
 
     def _job(self, method: str | None) -> JobSpec:
         settings = self.spec.jobs.compress if self.kind == "compress" else self.spec.jobs.retrain
-        training, evaluation = self._production_texts()
+        if self._of_images:
+            names = ("training", "evaluation")
+            requests = production_requests(self.store, self.spec, self.day)
+            data = dict(zip(names, requests, strict=True))
+            method, params = method or settings.method, dict(settings.params)
+            return self._spec(self.kind, self.kind, method, data=data, params=params)
+        training, evaluation = production_texts(self.store, self.spec, self.day)
+        data = {"training": [sample for _, sample in training], "evaluation": evaluation}
+        chosen = None
         if self.kind == "retrain":
-            training += self._base_texts()
+            ratings = ratings_for(self.deployment, self.spec, self.day)
+            slices = self._drifted_slices()
+            chosen = choose_training(training, ratings, self.spec.jobs.retrain, slices)
+            data["training"] = chosen.samples
+            data["original"] = original_texts(self.store, self.model)
         return self._spec(
             self.kind,
             self.kind,
             method or settings.method,
-            data={"training": training, "evaluation": evaluation},
+            data=data,
             params=dict(settings.params),
+            chosen=chosen,
         )
 
     def _benchmark_job(self, candidate: Candidate) -> JobSpec:
-        _, evaluation = self._production_texts()
+        if self._of_images:
+            _, evaluation = production_requests(self.store, self.spec, self.day)
+        else:
+            _, evaluation = production_texts(self.store, self.spec, self.day)
+            evaluation = untouched(evaluation) if self.kind == "retrain" else evaluation
         return self._spec(
             f"{self.kind}-benchmark",
             "benchmark",
@@ -173,8 +208,20 @@ class CandidateRoute:
         data: dict[str, list[Sample]],
         params: dict[str, Any],
         candidate: ModelInput | None = None,
+        chosen: Chosen | None = None,
     ) -> JobSpec:
         folder = f"{self.model}/{self.day.isoformat()}/r1/{name}"
+        files, redacted = put_texts(self.store, folder, data)
+        tools = {}
+        if self._of_images:
+            files |= references_of(self.store, self.spec.quality, folder)
+            tools = tools_of(self.store, self.spec.quality)
+        if chosen is not None:
+            selection = chosen.record(self.model, self.day, len(data["original"]), redacted)
+            files["selection"] = put_selection(self.store, folder, selection)
+        if method == "search":
+            key = f"{folder}/earlier.jsonl"
+            files["earlier"] = put_earlier(self.store, key, self.model, self.day)
         return JobSpec(
             key=job_key(self.model, self.day, name),
             kind=kind,
@@ -183,44 +230,23 @@ class CandidateRoute:
             method=method,
             source=model_input(champion_of(self.store, self.model)),
             candidate=candidate,
-            data={
-                role: put_samples(self.store, f"{folder}/{role}.jsonl", samples)
-                for role, samples in data.items()
-            },
+            data=files,
+            tools=tools,
             params=params,
             resources=self.spec.jobs.resources,
             store_root=self.store.root,
             output_prefix=output_prefix(self.model, self.day, name),
         )
 
-    def _production_texts(self) -> tuple[list[Sample], list[Sample]]:
-        """The last trusted days' prompts, each once: for training, and held out."""
-        unique: dict[str, Sample] = {}
-        for day in self._trusted_days():
-            for sample in read_samples(self.store, samples_key(self.model, day)):
-                unique.setdefault(sample.prompt, sample)
-        ordered = sorted(unique.values(), key=lambda s: s.id)
-        if not ordered:
-            raise ParamError(
-                "day",
-                self.day.isoformat(),
-                f"no trusted production text for {self.model}",
-                "run the daily cycle for this day first",
-            )
-        return [s for s in ordered if not s.held_out], [s for s in ordered if s.held_out]
+    @property
+    def _of_images(self) -> bool:
+        return self.spec.quality.modality == "image"
 
-    def _trusted_days(self) -> list[date]:
-        days = (self.day - timedelta(n) for n in range(self.spec.jobs.retrain.days))
-        return [d for d in days if self._trusted(d)]
-
-    def _trusted(self, day: date) -> bool:
-        found = get_record(self.store, record_key(self.model, day, "validation"), ValidationResult)
-        return found is not None and found.trusted
-
-    def _base_texts(self) -> list[Sample]:
-        """What the model was first trained on, mixed in so that it forgets nothing."""
-        keys = self.store.list(f"{self.model}/training/")
-        return [sample for key in keys for sample in read_samples(self.store, key)]
+    def _usd_per_1k(self) -> float | None:
+        """What 1,000 generations of the day cost, where that is known."""
+        key = record_key(self.model, self.day, "metrics")
+        metrics = get_record(self.store, key, DailyMetrics)
+        return metrics.cost_usd_per_1k if metrics else None
 
     def _drifted_slices(self) -> tuple[str, ...]:
         """Where the day drifted: what a retraining must be better on."""

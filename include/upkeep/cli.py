@@ -5,20 +5,18 @@ Exit codes: 0 done, 1 something failed, 2 what was asked is not allowed (nothing
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from upkeep.cli_review import review
 from upkeep.errors import InputError, ParamError, UpkeepError
+from upkeep.terminal import complain, out, print_json, print_rows, progress, say
 
 if TYPE_CHECKING:
     from upkeep.replay_records import FleetReplay, ModelReplay
@@ -31,7 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keeps a fleet of production generative models good and cheap.",
 )
-out, err = Console(), Console(stderr=True)
+
+app.command()(review)
 
 Model = Annotated[str, typer.Argument(help="Name of a model of the fleet.")]
 Day = Annotated[str, typer.Argument(help="Day under review, UTC, YYYY-MM-DD.")]
@@ -43,22 +42,11 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        _complain("refused", error)
+        complain("refused", error)
         sys.exit(2)
     except UpkeepError as error:
-        _complain(type(error).__name__, error)
+        complain(type(error).__name__, error)
         sys.exit(1)
-
-
-def _complain(word: str, error: UpkeepError) -> None:
-    """One line an error; what else was found with it follows."""
-    for line in (f"{word}: {error}", *getattr(error, "__notes__", ())):
-        err.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _say(line: str) -> None:
-    """One line that holds text from outside: no markup, nothing highlighted, never wrapped."""
-    out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _owner() -> str:
@@ -84,12 +72,12 @@ def check(
 
     fleet = fleet_from_env()
     for error in fleet.problems:
-        _complain("refused", error)
+        complain("refused", error)
     out.print(f"{len(fleet.models)} models, {len(fleet.errors)} files refused")
     silent = 0
     for model, source, answers, words in connections() if connect else ():
         silent += not answers
-        _say(f"{model} {source}: {'ok' if answers else 'NO ANSWER'}: {words}")
+        say(f"{model} {source}: {'ok' if answers else 'NO ANSWER'}: {words}")
     if fleet.errors or silent:
         raise typer.Exit(2)
 
@@ -109,19 +97,19 @@ def collect(
     if as_json:
         sys.stdout.write(metrics.model_dump_json(indent=2) + "\n")
         return
-    _print([row for row in day_rows(metrics) if row["value"] is not None], as_json=False)
+    print_rows([row for row in day_rows(metrics) if row["value"] is not None], as_json=False)
     if hours:
-        _print(hour_rows(metrics), as_json=False)
-    _say(f"read from: {metrics.source}")
-    _say(f"not collected: {', '.join(not_collected(metrics)) or 'nothing'}")
+        print_rows(hour_rows(metrics), as_json=False)
+    say(f"read from: {metrics.source}")
+    say(f"not collected: {', '.join(not_collected(metrics)) or 'nothing'}")
     for rejected in metrics.rejected:
-        _say(f"rejected: {rejected.what}: {rejected.reason}")
+        say(f"rejected: {rejected.what}: {rejected.reason}")
     for words in asides(metrics):
-        _say(f"set aside: {words}")
+        say(f"set aside: {words}")
     for found in metrics.disagreements:
-        _say(disagreement(found))
+        say(disagreement(found))
     for flag in metrics.flags:
-        _say(f"odd: {flag}")
+        say(f"odd: {flag}")
 
 
 @app.command()
@@ -163,27 +151,10 @@ def day(
     if action in ("compress", "retrain"):
         asked["override"] = True
     days = [start + timedelta(n) for n in range((end - start).days + 1)]
-    with _progress(f"{model}: {start} .. {end}", len(days)) as step:
+    with progress(f"{model}: {start} .. {end}", len(days)) as step:
         decided = run_days(model, days, asked, _owner(), step)
     for made in decided:
         out.print(f"{made.day} [bold]{made.action}[/bold] ({made.cause}): {made.reasons[0].words}")
-
-
-class _progress:  # noqa: N801 - reads as a function where it is used
-    """A progress bar whose ``step(words)`` moves it by one."""
-
-    def __init__(self, title: str, total: int) -> None:
-        from rich.progress import Progress
-
-        self._bar = Progress(console=err, transient=True)
-        self._task = self._bar.add_task(title, total=total)
-
-    def __enter__(self) -> Callable[[str], None]:
-        self._bar.start()
-        return lambda words: self._bar.update(self._task, advance=1, description=words)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
 
 
 @app.command()
@@ -195,7 +166,7 @@ def decisions(
     """List what was decided, day by day, and why."""
     from upkeep.listing import decision_rows
 
-    _print(decision_rows(model), as_json=as_json, hide=("reasons",))
+    print_rows(decision_rows(model), as_json=as_json, hide=("reasons",))
 
 
 @app.command()
@@ -207,18 +178,7 @@ def ledger(
     """List every champion there ever was; the chain of hashes is verified."""
     from upkeep.listing import ledger_rows
 
-    _print(ledger_rows(model), as_json=as_json)
-
-
-def _print(rows: list[dict[str, Any]], *, as_json: bool, hide: tuple[str, ...] = ()) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
-        return
-    names = [name for name in (rows[0] if rows else {}) if name not in hide]
-    table = Table(*names)
-    for row in rows:
-        table.add_row(*("" if row[name] is None else str(row[name]) for name in names))
-    out.print(table if rows else "nothing yet")
+    print_rows(ledger_rows(model), as_json=as_json)
 
 
 @app.command()
@@ -250,6 +210,10 @@ def replay(  # noqa: PLR0913 - the options of a command
         Path | None,
         typer.Option(help="Another policy: a YAML, or a fleet's folder. Default: the recorded."),
     ] = None,
+    budget: Annotated[
+        Path | None,
+        typer.Option(help="Another budget: a YAML. Default: that of --policy FOLDER, or recorded."),
+    ] = None,
     first: Annotated[str | None, typer.Option("--from", help="First day, UTC.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last day, UTC.")] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
@@ -270,14 +234,15 @@ def replay(  # noqa: PLR0913 - the options of a command
     """
     from upkeep.listing import models_of, store_from_env
     from upkeep.replay_fleet import replay_all, summary_of
-    from upkeep.replay_question import policy_from, questions
+    from upkeep.replay_question import budget_from, policy_from, questions
 
     if bool(models) == every:
         raise ParamError("models", models or [], "name models, or --all", "upkeep replay MODEL")
     store = store_from_env()
     bounds = (_day(first) if first else None, _day(last) if last else None)
-    asked = questions(models or (), models_of(store), policy_from(policy), *bounds)
-    with _progress(f"{len(asked)} models", len(asked)) as step:
+    shared = budget_from(budget, policy)
+    asked = questions(models or (), models_of(store), policy_from(policy), *bounds, shared)
+    with progress(f"{len(asked)} models", len(asked)) as step:
         replays = replay_all(store, asked, jobs, lambda done: step(done.question.model))
     fleet = summary_of(replays)
     _print_replay(fleet, replays, as_json=as_json, as_markdown=as_markdown)
@@ -293,15 +258,15 @@ def _print_replay(
 
     if as_json:
         answer = replay_page.answer(fleet, replays)
-        sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+        print_json(answer)
         return
     if as_markdown:
         sys.stdout.write(markdown(fleet, replays))
         return
     told = replay_page.flip_rows(replays)
-    _print(told or replay_page.model_rows(fleet), as_json=False)
+    print_rows(told or replay_page.model_rows(fleet), as_json=False)
     if fleet.estimates:
-        _print(replay_page.estimate_rows(fleet.estimates), as_json=False)
-    _say(replay_page.headline(fleet, replays))
+        print_rows(replay_page.estimate_rows(fleet.estimates), as_json=False)
+    say(replay_page.headline(fleet, replays))
     for words in replay_page.problems(replays):
-        _say(f"not replayed: {words}")
+        say(f"not replayed: {words}")

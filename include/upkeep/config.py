@@ -105,6 +105,20 @@ def load_policy(path: Path) -> Policy:
     return _policy(own)
 
 
+def load_budget(path: Path) -> Budget:
+    """What all models' jobs of a day may use together, from a file like ``fleet/budget.yaml``.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a budget.
+
+    """
+    root = _mapping(path.parent, path.name)
+    try:
+        return Budget.model_validate(root.plain())
+    except ValidationError as error:
+        raise _with_notes(_distinct(list(errors_of(error, root, Budget)))) from error
+
+
 def parse_policy(text: str, file: str) -> Policy:
     """A policy from YAML text, on its own or under ``policy``; ``file`` is how messages name it.
 
@@ -147,13 +161,9 @@ def _budget(folder: Path, files: list[str]) -> tuple[Budget | None, ConfigError 
     if BUDGET not in files:
         return UNLIMITED, None
     try:
-        root = _mapping(folder, BUDGET)
+        return load_budget(folder / BUDGET), None
     except ConfigError as error:
         return None, error
-    try:
-        return Budget.model_validate(root.plain()), None
-    except ValidationError as error:
-        return None, _with_notes(_distinct(list(errors_of(error, root, Budget))))
 
 
 def _mapping(folder: Path, file: str) -> Node:

@@ -47,6 +47,16 @@ def check_tools(root: Node, spec: ModelSpec, environ: Mapping[str, str]) -> Iter
             yield ConfigError(place(root, ("quality", name)), path, *fault)
 
 
+def check_serving(root: Node, spec: ModelSpec, environ: Mapping[str, str]) -> Iterator[ConfigError]:
+    """The lock of the serving environment lies where it is said to lie."""
+    lock = spec.serving.lock if spec.serving else None
+    fault = _path_fault(lock, environ) if lock else None
+    if fault is None and lock and not Path(expanded(lock, environ)).is_file():
+        fault = "is not there", "give the requirements file, or correct the path"
+    if fault:
+        yield ConfigError(place(root, ("serving", "lock")), lock, *fault)
+
+
 def expanded(path: str, environ: Mapping[str, str] = os.environ) -> str:
     """The path with each ``${VAR}`` taken from the environment.
 

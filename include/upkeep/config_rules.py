@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from upkeep import measures
 from upkeep.config_fields import errors_of, place, suggestion
-from upkeep.config_places import check_sources, check_tools
+from upkeep.config_jobs import check_compress
+from upkeep.config_places import check_serving, check_sources, check_tools
 from upkeep.errors import ConfigError
 from upkeep.records import Cause, Direction, Resources
 from upkeep.spec import MeasurePolicy, ModelSpec, Objective, Rule
@@ -50,6 +51,7 @@ OPERATIONAL: Mapping[str, Direction | None] = {
     "price_usd_per_hour": "lower_is_better",
     "tokens_out_per_s": "higher_is_better",
     "prompt_chars_mean": None,
+    "prompt_mmd": None,
     "tokens_in_mean": None,
     "tokens_out_mean": None,
     "ms_per_token_out": "lower_is_better",
@@ -288,6 +290,8 @@ CHECKS: tuple[Check, ...] = (
     check_measures,
     check_payback,
     check_rules,
+    check_compress,
     check_sources,
     check_tools,
+    check_serving,
 )

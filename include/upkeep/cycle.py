@@ -21,10 +21,12 @@ from typing import Literal
 
 from upkeep import (
     allotting,
+    comparing,
     decision,
     diagnosis,
     drift,
     evaluating,
+    inspecting,
     late,
     observing,
     people,
@@ -50,6 +52,7 @@ from upkeep.records import (
     Evaluation,
     GateResult,
     LedgerEntry,
+    Review,
     Revision,
     ValidationResult,
     Wish,
@@ -154,6 +157,7 @@ class Cycle:
         opened, spec = opened_day(self.store, model, day), self._spec(model, day)
         people.listen(self.deployment, spec, day)
         days = spec.policy.baseline.days + HISTORY_EXTRA_DAYS
+        comparing.compare_prompts(self.store, spec, day, days)
         facts: DayFacts = adopt_or_put(
             self.store, record_key(model, day, "facts"), gather(self.store, opened, days)
         )
@@ -166,7 +170,7 @@ class Cycle:
         price = spec.price_on(day)
         hint = scaling_hint(self.store, model, day, price.machines if price else None)
         adopt_or_put(self.store, record_key(model, day, "scaling"), hint)
-        made = decision.decide(facts, drifts, found, spec.policy, methods_of(spec))
+        made = decision.decide(facts, drifts, found, spec.policy, decision.methods_of(spec))
         return adopt_or_put(self.store, record_key(model, day, "decision"), made)
 
     def wish(self, model: str, day: date, owner: str = "") -> Wish | None:
@@ -247,22 +251,29 @@ class Cycle:
         route = self._route(model, day, kind)
         return route.promote(approval, require_approval=require_approval)
 
-    def rollback(self, model: str, to: str | None, note: str, key: str) -> LedgerEntry:
-        """Put an earlier champion back."""
+    def rollback(
+        self, model: str, to: str | None, note: str, key: str, day: date | None = None
+    ) -> LedgerEntry:
+        """Put an earlier champion back; ``day`` is the day that decided it, None by hand."""
         return promotion.rollback(
-            self.store, self.deployment.tracker(), model, to=to, note=note, key=key
+            self.store, self.deployment.tracker(), model, to=to, note=note, key=key, day=day
         )
+
+    # ------------------------------------------------------------------ the review
+
+    def reviewed_day(self, model: str, day: date) -> date:
+        """The day whose model a review looks at: the last decided one up to ``day``."""
+        return inspecting.reviewed_day(self.store, model, day)
+
+    def review(self, model: str, day: date) -> Review:
+        """Inspect a decided day's model on the cluster, or adopt the review that is there."""
+        return inspecting.review(self.deployment, model, day)
 
     def _spec(self, model: str, day: date) -> ModelSpec:
         return spec_of(opened_day(self.store, model, day))
 
     def _route(self, model: str, day: date, kind: Kind) -> CandidateRoute:
         return CandidateRoute(self.deployment, opened_day(self.store, model, day), kind)
-
-
-def methods_of(spec: ModelSpec) -> dict[str, str]:
-    """The job method of each kind, as decisions name it."""
-    return {"compress": spec.jobs.compress.method, "retrain": spec.jobs.retrain.method}
 
 
 def _lease(model: str, day: date) -> str:

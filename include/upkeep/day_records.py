@@ -31,8 +31,11 @@ from upkeep.records import (
     LedgerEntry,
     Override,
     People,
+    Review,
     Revision,
     ScalingHint,
+    SearchResult,
+    Trial,
     ValidationResult,
     canonical_json,
     sha256_hex,
@@ -43,8 +46,8 @@ JOB_KINDS = ("compress", "retrain")
 MOST_IMAGES = 40
 GX_DOCUMENT = "great-expectations.json"
 DAY_STEPS = (
-    *("open", "metrics", "validation", "quality", "facts"),
-    *("drift", "diagnosis", "scaling", "decision", "override", "people"),
+    *("open", "metrics", "validation", "quality", "prompts", "facts"),
+    *("drift", "diagnosis", "scaling", "decision", "override", "people", "review"),
 )
 JOB_STEPS = ("job", "candidate", "benchmark", "gate", "approval", "promotion", "failure")
 
@@ -70,7 +73,12 @@ class Records(Protocol):
 
 @dataclass(frozen=True)
 class JobRecords:
-    """The records of one job of the day, and their stored bytes by file name."""
+    """The records of one job of the day, and their stored bytes by file name.
+
+    ``events`` are TensorBoard's files of a training; one that is not what was recorded is absent.
+    ``trials`` and ``search`` are of a compression that searched; a finalist stands as it was
+    measured last.
+    """
 
     kind: str
     job: JobSpec | None
@@ -81,6 +89,9 @@ class JobRecords:
     promotion: LedgerEntry | None
     failure: JobFailure | None
     files: Mapping[str, bytes]
+    events: Mapping[str, bytes] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
+    search: SearchResult | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,7 @@ class DayRecords:
     late: tuple[Revision, ...] = ()
     people: People | None = None
     scaling: ScalingHint | None = None
+    review: Review | None = None
     images: tuple[bytes, ...] = ()
     allotted: tuple[Allotted, ...] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
@@ -131,12 +143,14 @@ class DayRecords:
 class Page:
     """What people read about a day: notes in Markdown, and files by artifact name.
 
-    ``job_notes`` has one note for each kind of job that the day had.
+    ``job_notes`` has one note for each kind of job that the day had, ``job_files`` what more is
+    shown of it.
     """
 
     note: str
     job_notes: Mapping[str, str]
     files: Mapping[str, bytes]
+    job_files: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
 
 
 def read_day(store: Records, model: str, day: date, revision: int = 1) -> DayRecords:
@@ -157,6 +171,7 @@ def read_day(store: Records, model: str, day: date, revision: int = 1) -> DayRec
         drift=read("drift", Drift),
         diagnosis=read("diagnosis", Diagnosis),
         scaling=read("scaling", ScalingHint),
+        review=read("review", Review),
         decision=read("decision", Decision),
         override=read("override", Override),
         jobs=tuple(job for kind in JOB_KINDS if (job := _job(store, prefix, kind)) is not None),
@@ -189,17 +204,50 @@ def _job(store: Records, day_prefix: str, kind: str) -> JobRecords | None:
     read: Callable[..., Any] = partial(_record, prefix, files)
     if not files:
         return None
+    searched = _search_files(store, f"{day_prefix}/jobs/{kind}") if kind == "compress" else {}
+    candidate = read("candidate", Candidate)
     return JobRecords(
         kind=kind,
         job=read("job", JobSpec),
-        candidate=read("candidate", Candidate),
+        candidate=candidate,
         benchmark=read("benchmark", Benchmark),
         gate=read("gate", GateResult),
         approval=read("approval", Approval),
         promotion=read("promotion", LedgerEntry),
         failure=read("failure", JobFailure),
-        files=files,
+        files={**files, **searched},
+        events=_events(store, candidate),
+        trials=_trials(searched),
+        search=_record("", searched, "search", SearchResult),
     )
+
+
+def _search_files(store: Records, prefix: str) -> dict[str, bytes]:
+    """The stored records of a search by file name: trials by number, finalists, the result."""
+    found: dict[str, bytes] = {}
+    while (data := store.get(f"{prefix}/{(name := f'trials/{len(found):04d}.json')}")) is not None:
+        found[name] = data
+    others = (f"finalists/{number:04d}.json" for number in range(len(found)))
+    for name in (*others, "search.json") if found else ():
+        if (data := store.get(f"{prefix}/{name}")) is not None:
+            found[name] = data
+    return found
+
+
+def _trials(files: Mapping[str, bytes]) -> tuple[Trial, ...]:
+    """The trials by number, each as it was measured last."""
+    numbers = (name.removeprefix("trials/") for name in sorted(files) if name.startswith("trials/"))
+    latest = (
+        n if (n := f"finalists/{number}") in files else f"trials/{number}" for number in numbers
+    )
+    return tuple(unseal(name, files[name], Trial) for name in latest)
+
+
+def _events(store: Records, candidate: Candidate | None) -> dict[str, bytes]:
+    """TensorBoard's files of a training, by name."""
+    known = candidate.events if candidate else None
+    found = ((f, store.get(f"{known.prefix}/{f.path}")) for f in known.files) if known else ()
+    return {f.path: data for f, data in found if data is not None and sha256_hex(data) == f.sha256}
 
 
 def _files(store: Records, prefix: str, steps: tuple[str, ...]) -> dict[str, bytes]:

@@ -78,7 +78,7 @@ def follow(cycle: Cycle, plan: JobPlan) -> None:
     """Carry out what a decision asks for, without Airflow."""
     if plan.kind == "rollback":
         key = rollback_key(plan.model, plan.run_id)
-        cycle.rollback(plan.model, None, f"decided by the policy on {plan.day}", key)
+        cycle.rollback(plan.model, None, f"decided by the policy on {plan.day}", key, plan.day)
         return
     cycle.run_job(plan.model, plan.day, plan.kind)
     if cycle.gate(plan.model, plan.day, plan.kind).passed:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from upkeep import promotion
 from upkeep.candidate import job_key, model_input, output_prefix
-from upkeep.config_places import expanded
-from upkeep.errors import ArtifactError
 from upkeep.facts import champion_on, serving_version
+from upkeep.image_jobs import references_of, tools_of
 from upkeep.pictures import images_key, put_file
-from upkeep.records import DailyMetrics, FileHash, Folder, JobSpec, ModelInput, Sample
+from upkeep.records import DailyMetrics, FileHash, JobSpec, ModelInput, Sample
 from upkeep.samples import choose_samples, put_samples, read_samples, samples_key
 from upkeep.spec import ModelSpec, Quality
 from upkeep.store import Store, adopt_or_put, get_record, record_key
@@ -44,7 +42,7 @@ def evaluate_job(store: Store, spec: ModelSpec, day: date) -> JobSpec | None:
         method="+".join(quality.measures),
         source=source,
         data=_data(store, spec, day, prefix, samples),
-        tools=_tools(store, quality),
+        tools=tools_of(store, quality),
         params={"measures": list(quality.measures), **_options(quality)},
         resources=spec.jobs.resources,
         store_root=store.root,
@@ -76,25 +74,4 @@ def _data(
     found = {"evaluation": put_samples(store, f"{prefix}/evaluation.jsonl", samples)}
     if spec.quality.modality == "image":
         found["images"] = put_file(store, images_key(spec.name, day), None)
-    if spec.quality.references is not None:
-        place = expanded(spec.quality.references)
-        found["references"] = put_file(store, f"{prefix}/references.parquet", _read(place))
-    return found
-
-
-def _tools(store: Store, quality: Quality) -> dict[str, Folder]:
-    """Models that measure, kept in the store under the hash of their files."""
-    named = {"features": quality.features, "clip": quality.clip}
-    return {
-        role: store.put_folder(f"models/tools/{role}", Path(expanded(path)))
-        for role, path in named.items()
-        if path is not None
-    }
-
-
-def _read(place: str) -> bytes:
-    try:
-        return Path(place).read_bytes()
-    except OSError as error:
-        rule = f"cannot be read ({error.strerror})"
-        raise ArtifactError("quality.references", place, rule, "give the Parquet file") from error
+    return found | references_of(store, spec.quality, prefix)

@@ -8,6 +8,7 @@ that the candidate is better.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from upkeep.stats import Estimate
 
 MIN_SAMPLES = 10  # fewer tell nothing, whatever their interval says
 MIN_SLICE_SAMPLES = 30  # slices under it are judged within the whole only
+CONTROL = "quality against equal training"
 PERPLEXITY = "perplexity"  # its scores are sums of logarithms; other measures are plain scores
 
 
@@ -152,6 +154,26 @@ def _small_slices(scores: PairedScores) -> str:
     if not small:
         return ""
     return f"; judged here only, under {MIN_SLICE_SAMPLES} samples: {', '.join(small)}"
+
+
+def against_control(benchmark: Benchmark, policy: GatePolicy, gain_nats: float) -> GateRow:
+    """The loss against a control of equal training: what a compression that trained really lost.
+
+    (1 + change against the champion) x exp(what equal training gave the champion, in nats a
+    token) - 1, the interval carried along. The gain was measured on other texts than these, so
+    its own noise is not in the interval.
+    """
+    scores = next(s for s in benchmark.scores if s.measure == PERPLEXITY)
+    harm = paired_samples(scores).harm(policy.confidence)
+    factor = math.exp(gain_nats)
+    moved = harm._replace(
+        value=(1.0 + harm.value) * factor - 1.0,
+        low=(1.0 + harm.low) * factor - 1.0,
+        high=(1.0 + harm.high) * factor - 1.0,
+    )
+    words = f"equal training gave the champion {gain_nats:.4f} nats a token; {_said(moved, policy)}"
+    passed = moved.bounded and moved.high < policy.quality_margin
+    return row(CONTROL, passed=passed, words=words, margin=policy.quality_margin, effect=moved)
 
 
 def better(benchmark: Benchmark, policy: GatePolicy, targets: tuple[str, ...]) -> GateRow:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.model_files import check_model_folder, check_room
 from upkeep.pictures import Pictures, unpack
-from upkeep.records import FileHash, JobSpec, ModelInput, Sample, sha256_hex
+from upkeep.records import Earlier, FileHash, JobSpec, ModelInput, Sample, sha256_hex
 from upkeep.runtime import Runtime, load
 from upkeep.store import Store
 
@@ -36,12 +36,20 @@ class Inputs:
             raise ParamError(f"data.{role}", sorted(self.job.data), "is missing", "name the file")
         return parse_samples(known, self.store.get(known.path))
 
+    def earlier(self) -> list[Earlier]:
+        """What earlier days found of ways to compress; nothing where the job has none."""
+        known = self.job.data.get("earlier")
+        if known is None:
+            return []
+        lines = checked(known, self.store.get(known.path)).split(b"\n")
+        return [Earlier.parse(line) for line in lines if line]
+
     def pictures(self) -> Pictures | None:
         """The images of an image model and what looks at them; None for another model."""
-        if "images" not in self.job.data:
+        if not {"images", "references"} & self.job.data.keys():
             return None
         return Pictures(
-            self._images("images"),
+            self._images("images") if "images" in self.job.data else {},
             self._images("references") if "references" in self.job.data else {},
             self._tool("features", "onnx"),
             self._tool("clip", "safetensors"),
@@ -72,8 +80,6 @@ class Inputs:
 
     def runtime(self, model: ModelInput, threads: int | None) -> Runtime:
         """The model, loaded."""
-        if model.format == "onnx":
-            raise ArtifactError(model.version, "onnx", "cannot be run by this worker", "convert it")
         started = time.perf_counter()
         loaded = load(self.folder(model), model.format, threads or self.job.resources.cpus)
         log.info(

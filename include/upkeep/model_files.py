@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from upkeep.compression_methods import FileFormat
 from upkeep.errors import ArtifactError
 from upkeep.formats import FORMATS, Format, refuse
 from upkeep.records import Folder
@@ -34,6 +35,11 @@ VOCABULARIES = frozenset({"tokenizer.json", "vocab.json", "added_tokens.json"})
 PICKLE = "may hold a pickle, which runs code when it is loaded"
 CODE = "is code; nothing that lies in a model's folder is run"
 ARCHIVE = "is an archive; only the folder itself is read"
+MAIN_SUFFIXES: Mapping[str, FileFormat] = {
+    ".xml": "openvino",
+    ".onnx": "onnx",
+    ".safetensors": "safetensors",
+}
 WHY: Mapping[str, str] = {
     suffix: rule
     for rule, suffixes in (
@@ -71,6 +77,20 @@ def check_model_folder(path: Path, file_format: str) -> None:
         refuse(path / "config.json", "config.json", "is missing or no object", "add the file")
     shapes = checker.check(path)
     check_tokenizer(path, config, settings.get("tokenizer.json"), shapes)
+
+
+def format_of(path: Path) -> FileFormat:
+    """The format of a model's folder, by the one file that only this format has.
+
+    Raises:
+        ArtifactError: it holds no weights of any format.
+
+    """
+    suffixes = {file.suffix for file in path.iterdir()} if path.is_dir() else set()
+    found = [name for suffix, name in MAIN_SUFFIXES.items() if suffix in suffixes]
+    if not found:
+        refuse(path, path.name, "holds no model", f"use one of {', '.join(sorted(FORMATS))}")
+    return found[0]
 
 
 def check_same_signature(champion: Path, candidate: Path) -> None:

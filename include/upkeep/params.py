@@ -29,7 +29,8 @@ from upkeep.trigger_form import (
 
 MAX_CONF_BYTES = 64 * 1024
 ONE_MODEL: frozenset[DagName] = frozenset({"rollback", "rate_outputs"})
-FOR_ALL: frozenset[DagName] = frozenset({"daily_cycle", "replay"})  # where nobody names a model
+# Where nobody names a model, all are meant.
+FOR_ALL: frozenset[DagName] = frozenset({"daily_cycle", "replay", "review"})
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")

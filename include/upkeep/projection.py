@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from upkeep import measures
 from upkeep.day_records import GX_DOCUMENT, DayRecords, JobRecords, Page
+from upkeep.projection_benchmark import benchmark_metrics
 from upkeep.records import DailyMetrics, Evaluation, GateResult
 from upkeep.tracking_runs import RunView
 
@@ -27,6 +28,8 @@ HEADLINE = (
 )
 BOUNDED = ("fid", "perplexity")  # quality measures whose intervals are headlines too
 GATE_TABLE = "gate.json"
+MOST_POINTS = 200  # of a curve: MLflow takes 1,000 numbers at a time
+_POINT = re.compile(r"(?P<curve>loss_\w+)\[(?P<step>\d+)\]")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_\-./ ]+")
 
 
@@ -182,10 +185,14 @@ def _day_files(records: DayRecords, page: Page) -> dict[str, bytes]:
 # ---------------------------------------------------------------- jobs
 
 
-def job_view(records: DayRecords, job: JobRecords, note: str) -> RunView:
-    """The nested run of one of the day's jobs."""
+def job_view(
+    records: DayRecords, job: JobRecords, note: str, shown: Mapping[str, bytes] | None = None
+) -> RunView:
+    """The nested run of one of the day's jobs; ``shown`` are files that people look at."""
     start = day_start_ms(records.day)
     files = {f"records/{name}": data for name, data in job.files.items()}
+    files |= {f"tensorboard/{name}": data for name, data in job.events.items()}
+    files |= shown or {}
     return RunView(
         key=f"{records.model}/{records.day.isoformat()}/{job.kind}",
         name=f"{records.day.isoformat()} {job.kind}",
@@ -195,6 +202,7 @@ def job_view(records: DayRecords, job: JobRecords, note: str) -> RunView:
         params=_present(_job_params(job)),
         tags=_present({**_job_tags(records, job), "mlflow.note.content": note}),
         metrics=_job_metrics(job),
+        curves=loss_curves(job.candidate.measurements) if job.candidate else {},
         at_ms=start,
         files={**files, GATE_TABLE: gate_table(job.gate)} if job.gate else files,
     )
@@ -215,7 +223,8 @@ def _job_params(job: JobRecords) -> dict[str, Any]:
         "parent_version": spec.source.version if spec else made.parent_version if made else None,
         "format": made.format if made else None,
         "files_sha256": made.folder.files_sha256 if made else None,
-        **{f"asked.{_name(name)}": value for name, value in asked.items() if _shown(value)},
+        "steps": " > ".join(step.method for step in made.steps) if made else None,
+        **{f"asked.{metric_name(name)}": value for name, value in asked.items() if _shown(value)},
     }
 
 
@@ -235,13 +244,30 @@ def _job_tags(records: DayRecords, job: JobRecords) -> dict[str, Any]:
 
 
 def _job_metrics(job: JobRecords) -> dict[str, float]:
-    numbers: dict[str, Any] = dict(job.candidate.measurements) if job.candidate else {}
+    made = job.candidate.measurements if job.candidate else {}
+    numbers: dict[str, Any] = {n: v for n, v in made.items() if not _POINT.fullmatch(n)}
     if job.benchmark is not None:
-        numbers["champion_size_bytes"] = job.benchmark.champion_size_bytes
-        numbers["candidate_size_bytes"] = job.benchmark.candidate_size_bytes
+        numbers |= benchmark_metrics(job.benchmark)
+        for name, pair in job.benchmark.set_scores.items():
+            numbers |= {f"champion_{name}": pair[0], f"candidate_{name}": pair[1]}
     for row in job.gate.rows if job.gate else ():
         numbers[f"gate/{row.check}"] = row.effect
-    return {_name(name): value for name, value in finite(numbers).items()}
+    return {metric_name(name): value for name, value in finite(numbers).items()}
+
+
+def loss_curves(measurements: Mapping[str, float]) -> dict[str, tuple[tuple[int, float], ...]]:
+    """Of ``loss_train[50]`` and its like the curve ``loss_train`` over steps, thinned if long."""
+    curves: dict[str, dict[int, float]] = {}
+    for name, value in finite(measurements).items():
+        if point := _POINT.fullmatch(name):
+            curves.setdefault(point["curve"], {})[int(point["step"])] = value
+    return {name: _thinned(sorted(points.items())) for name, points in curves.items()}
+
+
+def _thinned(points: list[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+    """Every n-th point, the last among them."""
+    every = -(-len(points) // MOST_POINTS)
+    return tuple(points[::-1][::every][::-1])
 
 
 def gate_table(gate: GateResult) -> bytes:
@@ -293,5 +319,6 @@ def _present(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value not in (None, "")}
 
 
-def _name(text: str) -> str:
+def metric_name(text: str) -> str:
+    """The text as MLflow allows it in the name of a metric or a param."""
     return _NOT_IN_A_NAME.sub("_", text)[:200]

@@ -14,6 +14,7 @@ from upkeep.day_records import DayRecords, JobRecords, Page
 from upkeep.projection import outcome_of
 from upkeep.records import DriftResult, LateChange
 from upkeep.report_chart import svg
+from upkeep.report_front import front_svg
 from upkeep.report_page import html, series_of
 from upkeep.report_words import (
     by_urgency,
@@ -25,7 +26,9 @@ from upkeep.report_words import (
     state_of,
     tolerance,
 )
+from upkeep.review_page import headline
 
+FRONT = "plots/pareto.svg"
 VALIDATION_PAGE = "great-expectations.html"
 MAX_NOTE_CHARS = 4_500
 MAX_WORDS_CHARS = 400
@@ -44,6 +47,11 @@ def present(records: DayRecords) -> Page:
         note=note(records),
         job_notes={job.kind: job_note(job) for job in records.jobs},
         files={"report.html": html(records), **files},
+        job_files={
+            job.kind: {FRONT: picture.encode()}
+            for job in records.jobs
+            if (picture := front_svg(job))
+        },
     )
 
 
@@ -114,6 +122,8 @@ def _outcomes(records: DayRecords) -> Iterator[str]:
     for job in records.jobs:
         method = f" ({plain(job.job.method)})" if job.job else ""
         yield f"**{job.kind}{method}: {plain(outcome_of(job))}.** {_gate_words(job)}"
+    if records.review is not None:
+        yield f"**review: {headline(records.review)}**; see its own run"
 
 
 def _gate_words(job: JobRecords) -> str:
@@ -167,6 +177,25 @@ def _late_words(change_: LateChange) -> str:
     return f"{plain(label(change_.measure))} {before} → {after}"
 
 
+def _search_words(job: JobRecords) -> Iterator[str]:
+    """Why the chosen one was chosen, and the trials that no other beats."""
+    if job.search is None:
+        return
+    yield f"**Search:** {plain(job.search.why)} It ended: {plain(job.search.ended)}."
+    if job.search.tried_last:
+        yield f"Refused here on earlier days, so tried last: {', '.join(job.search.tried_last)}."
+    on_front = [t for t in job.trials if t.number in job.search.front and t.measured is not None]
+    head = "| front | quality loss | speed-up | size | precision |\n|---|--:|--:|--:|---|"
+    rows = [
+        f"| {t.number}: {plain(t.route)} | {m.quality_loss:+.2%} | {m.speedup:.2f} | "
+        f"{m.size_share:.3f} | {plain(m.precision)} |"
+        for t in on_front[:MAX_ROWS]
+        if (m := t.measured) is not None
+    ]
+    yield "\n".join([head, *rows])
+    yield f"Every trial is a run below this one; the plot is the artifact `{FRONT}`."
+
+
 def job_note(job: JobRecords) -> str:
     """The note of a job's run: what was made from what, and every check of the gate."""
     parts = [f"### {job.kind}: {plain(outcome_of(job))}"]
@@ -176,6 +205,7 @@ def job_note(job: JobRecords) -> str:
             f"Method {plain(made.method)}, from version {plain(made.parent_version)}, "
             f"{made.format}, {made.folder.size_bytes / 1e6:,.1f} MB. {_gate_words(job)}"
         )
+    parts += _search_words(job)
     if job.approval is not None:
         answer = "approved" if job.approval.approved else "refused"
         parts.append(f"{answer} by {plain(job.approval.by)}: {plain(job.approval.note)}")

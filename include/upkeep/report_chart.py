@@ -75,7 +75,7 @@ class _Frame:
     def __init__(self, series: Series) -> None:
         values = [v for p in series.points for v in (p.value, p.low, p.high) if v is not None]
         values += [*(series.band or ()), *([] if series.baseline is None else [series.baseline])]
-        self.ticks = _ticks(min(values), max(values))
+        self.ticks = ticks(min(values), max(values))
         self.low, self.high = self.ticks[0], self.ticks[-1]
         self.first = min(p.day for p in series.points)
         self.days = max(1, (max(p.day for p in series.points) - self.first).days)
@@ -88,7 +88,7 @@ class _Frame:
         return TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - share)
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Round numbers that hold [low, high]; from 0 on where that wastes little room."""
     low = 0.0 if 0.0 < low < 0.6 * high else low
     span = (high - low) or abs(high) or 1.0

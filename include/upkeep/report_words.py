@@ -19,6 +19,7 @@ LABELS = {
     "cost_usd_per_1k": "Cost per 1,000, USD",
     "price_usd_per_hour": "Machine, USD per hour",
     "prompt_chars_mean": "Prompt length, characters",
+    "prompt_mmd": "Prompts unlike the reference, MMD squared",
     "tokens_in_mean": "Tokens in per request",
     "tokens_out_mean": "Tokens out per request",
     "ms_per_token_out": "Milliseconds per token out",

@@ -27,6 +27,7 @@ from upkeep.records import (
 )
 from upkeep.spec_part import OpenShare, Part, Ratio, Url
 from upkeep.spec_payback import Payback
+from upkeep.spec_serving import ReviewJob, Serving
 from upkeep.spec_sources import Source
 
 
@@ -207,10 +208,19 @@ class CompressJob(Part):
 
 
 class RetrainJob(Part):
-    """How this model is retrained."""
+    """How this model is retrained: all weights (``full``), or added ones of low rank (``lora``).
 
-    method: Literal["full"] = "full"
+    Texts are those of the last ``days`` trusted days, of all slices or only of those where the
+    day drifted, at most ``max_per_slice`` of each. Outputs that people rated at most
+    ``bad_rating`` (of 1 to 5) are no targets, those of at least ``good_rating`` are preferred.
+    """
+
+    method: Literal["full", "lora"] = "full"
     days: Annotated[int, Field(ge=1, le=365)] = 14
+    slices: Literal["all", "drifted"] = "all"
+    max_per_slice: Annotated[int, Field(ge=1, le=100_000_000)] | None = None
+    bad_rating: Annotated[float, Field(ge=0.0, le=5.0)] = 2.0
+    good_rating: Annotated[float, Field(ge=1.0, le=6.0)] = 4.0
     params: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -220,12 +230,26 @@ class BenchmarkJob(Part):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
+GateGoal = Literal["speed", "size", "cost"]
+SpeedAt = Literal["batch_1", "concurrency"]
+
+
 class GatePolicy(Part):
-    """What a candidate must show. Margins are relative (0.02 = 2 %)."""
+    """What a candidate must show. Margins are relative (0.02 = 2 %).
+
+    A compression reaches one of ``goals``: ``speed`` (``min_speedup`` times as fast), ``size``
+    (``min_size_ratio`` times smaller, and not slower) or ``cost`` (a token ``min_speedup`` times
+    as cheap). Speed counts with one request at a time, or at the production concurrency that
+    ``jobs.benchmark`` states (``speed_at``); at the other it stays inside the tolerance. A token's
+    cost is its time at the production concurrency.
+    """
 
     quality_margin: OpenShare = 0.03
     confidence: OpenShare = 0.95
     min_speedup: Ratio = 1.05
+    min_size_ratio: Ratio = 1.5
+    goals: tuple[GateGoal, ...] = Field(("speed", "size", "cost"), min_length=1, strict=False)
+    speed_at: SpeedAt = "batch_1"
     require_approval: bool = False
 
 
@@ -237,6 +261,7 @@ class Jobs(Part):
     compress: CompressJob = CompressJob()
     retrain: RetrainJob = RetrainJob()
     benchmark: BenchmarkJob = BenchmarkJob()
+    review: ReviewJob = ReviewJob()
 
 
 class ModelSpec(Part):
@@ -252,6 +277,7 @@ class ModelSpec(Part):
     policy: Policy
     gate: GatePolicy = GatePolicy()
     jobs: Jobs = Jobs()
+    serving: Serving | None = None
 
     def digest(self) -> str:
         """Hash of the whole specification: the snapshot's name in MLflow."""

@@ -16,7 +16,9 @@ from upkeep import faults
 from upkeep.day_records import DayRecords, Page, Records, read_day
 from upkeep.errors import ParamError
 from upkeep.projection import day_view, job_view, timeline_view
+from upkeep.projection_search import trial_views
 from upkeep.records import canonical_json, sha256_hex
+from upkeep.review_page import review_view
 from upkeep.tracking_client import BUDGET_S, Mlflow, Refused
 from upkeep.tracking_experiment import describe_experiment, ensure_experiment
 from upkeep.tracking_registry import Registry
@@ -110,7 +112,13 @@ class _Projection:
         experiment = ensure_experiment(self._mlflow, records.model)
         day = self._write(experiment, day_view(records, page))
         for job in records.jobs:
-            self._write(experiment, job_view(records, job, page.job_notes.get(job.kind, "")), day)
+            shown = page.job_files.get(job.kind, {})
+            view = job_view(records, job, page.job_notes.get(job.kind, ""), shown)
+            run = self._write(experiment, view, day)
+            for trial in trial_views(records, job):
+                self._write(experiment, trial, run)
+        if records.review is not None:
+            self._write(experiment, review_view(records.review, records.files["review.json"]), day)
         first = first_day(self._store, records.model, records.day)
         timeline = self._write(experiment, timeline_view(records, first))
         is_rated = records.people is not None

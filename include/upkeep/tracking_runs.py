@@ -32,7 +32,7 @@ class RunView:
     """How one run shall look. Times are milliseconds since 1970, UTC; ``files`` are artifacts.
 
     ``step`` and ``at_ms`` are those of every metric: logged once more, a point is the same point,
-    and MLflow's database keeps it once.
+    and MLflow's database keeps it once. ``curves`` are points of a step and a value by metric.
     """
 
     key: str
@@ -46,6 +46,7 @@ class RunView:
     step: int = 0
     at_ms: int = 0
     series: bool = False
+    curves: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -151,6 +152,11 @@ def _write_data(mlflow: Mlflow, run: Any, view: RunView, more_tags: Mapping[str,
         Metric(name, value, view.at_ms, view.step)
         for name, value in view.metrics.items()
         if view.series or name not in data.metrics
+    ] + [
+        Metric(name, value, view.at_ms, step)
+        for name, points in view.curves.items()
+        for step, value in points
+        if name not in data.metrics
     ]
     params = [
         Param(name, cut(value, MAX_PARAM_CHARS))

@@ -8,7 +8,9 @@ from typing import Any, Literal, TypedDict, get_args
 MAX_NOTE_CHARS = 2_000
 
 TriggerAction = Literal["auto", "evaluate_only", "compress", "retrain"]
-DagName = Literal["daily_cycle", "compress", "retrain", "rollback", "rate_outputs", "replay"]
+DagName = Literal[
+    "daily_cycle", "compress", "retrain", "rollback", "rate_outputs", "replay", "review"
+]
 MOST_ASKED = 50
 MAX_POLICY_CHARS = 32 * 1024
 WHOLE_FLEET = " Empty: the whole fleet."
@@ -131,6 +133,7 @@ PARAMS_OF: Mapping[DagName, tuple[str, ...]] = {
     "rollback": ("models", "to_version", "note"),
     "rate_outputs": ("day", "models", "how_many"),
     "replay": ("models", "from_day", "to_day", "policy", "note"),
+    "review": ("day", "models"),
 }
 # Airflow's form lets nobody trigger while a field that may not be null is empty.
 NEEDED: Mapping[DagName, tuple[str, ...]] = {
@@ -140,6 +143,7 @@ NEEDED: Mapping[DagName, tuple[str, ...]] = {
     "rollback": ("models", "note"),
     "rate_outputs": ("models",),
     "replay": (),
+    "review": (),
 }
 
 

@@ -1,6 +1,6 @@
 """READ THIRD: the program on the GPU machine. ``python -m upkeep.worker JOB.json``.
 
-One job, one process: evaluate, compress, retrain or benchmark. What it reads lies in the
+One job, one process: evaluate, compress, retrain, benchmark or review. What it reads lies in the
 store under recorded hashes and is checked before use; what it makes appears at the end, by
 put-if-absent, as ``<output_prefix>/result.json``. A worker that dies leaves no result, and one
 that is started again after a result exists leaves it as it is.
@@ -18,29 +18,36 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from upkeep import benchmark as bench
-from upkeep import faults
+from upkeep import faults, image_benchmark, retraining
 from upkeep.compression import compression
 from upkeep.compression_methods import FileFormat, method_of
 from upkeep.errors import CorruptRecord, InputError, ParamError
 from upkeep.evaluation import evaluate
+from upkeep.inspection import review
 from upkeep.job_inputs import Inputs, read_job
 from upkeep.job_params import read_params
-from upkeep.model_files import check_model_folder, check_same_signature
+from upkeep.model_files import check_model_folder, check_same_signature, format_of
+from upkeep.networks import is_generator
+from upkeep.peak_memory import peak_bytes
 from upkeep.records import (
     Benchmark,
     Candidate,
     Evaluation,
     JobKind,
     JobSpec,
+    Review,
+    Sample,
+    Step,
 )
+from upkeep.search_params import ChainParams
 from upkeep.store import adopt_or_put, get_record, open_store
 
 log = logging.getLogger("upkeep.worker")
 
-Result = Evaluation | Candidate | Benchmark
+Result = Evaluation | Candidate | Benchmark | Review
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -58,44 +65,74 @@ PATIENT_THREADS = {"OMP_WAIT_POLICY": "passive"}
 """Threads sleep while they wait: on a busy machine spinning ones cost seven times the latency."""
 
 
+class Made(NamedTuple):
+    """What a method says of the model that it made; ``steps`` and the rest as in Candidate."""
+
+    measurements: Mapping[str, float]
+    notes: Sequence[str]
+    steps: tuple[Step, ...] = ()
+    no_candidate: str = ""
+
+
+Maker = Callable[[Path, Path], Made]
+"""Writes the candidate's files into the second folder, from the champion's in the first."""
+
+
 def compress(inputs: Inputs) -> Candidate:
     """A smaller model than the source, by the job's method."""
-    function = compression(inputs.job.method)
+    job = inputs.job
+    function = compression(job.method)
+    # What a candidate is judged on must not be what it was calibrated on.
+    samples = inputs.samples("training") if "training" in job.data else []
 
-    def make(champion: Path, out: Path) -> tuple[Mapping[str, float], Sequence[str]]:
-        # What a candidate is judged on must not be what it was calibrated on.
-        samples = inputs.samples("training") if "training" in inputs.job.data else []
-        return function(champion, samples, inputs.job.method, inputs.job.params, out)
+    def plain(champion: Path, out: Path) -> Made:
+        return Made(*function(champion, samples, job.method, job.params, out))
 
-    return _make_candidate(inputs, "compress", method_of(inputs.job.method).format, make)
+    def chained(champion: Path, out: Path) -> Made:
+        steps = read_params(ChainParams, job.method, job.params).records()
+        return plain(champion, out)._replace(steps=steps)
+
+    def searched(champion: Path, out: Path) -> Made:
+        from upkeep.compression import search
+        from upkeep.compression.search_records import Trials
+
+        kept = Trials(
+            inputs.store,
+            job.output_prefix,
+            earlier=inputs.earlier(),
+            threads=job.resources.cpus,
+        )
+        made = search.compress(champion, samples, job.method, job.params, out, kept)
+        result = kept.result()
+        if result is None:
+            raise CorruptRecord(f"{job.output_prefix}/search.json: was written and is gone")
+        steps = next(t.steps for t in kept.known() if t.number == result.nearest)
+        return Made(*made, steps, "" if result.chosen is not None else result.why)
+
+    makers: dict[str, Maker] = {"chain": chained, "search": searched}
+    made_format = method_of(job.method).format
+    return _make_candidate(inputs, "compress", made_format, makers.get(job.method, plain))
 
 
 def retrain(inputs: Inputs) -> Candidate:
     """The source, trained further on the job's training texts."""
 
-    def make(champion: Path, out: Path) -> tuple[Mapping[str, float], Sequence[str]]:
-        from upkeep import training
-
-        held_out = inputs.samples("evaluation")
-        seen = {sample.prompt for sample in held_out}
-        offered = inputs.samples("training")
-        texts = [sample for sample in offered if sample.prompt not in seen]
-        dropped = len(offered) - len(texts)
-        found = training.retrain(champion, texts, held_out, inputs.job.params, out)
+    def make(champion: Path, out: Path) -> Made:
+        made = Made(*retraining.learn(inputs, champion, out))
         check_same_signature(champion, out)
-        return found, (
-            f"trained on {len(texts)} samples, held out {len(held_out)}",
-            f"{dropped} training samples dropped: their prompt is held out",
-        )
+        return made
 
-    if inputs.job.method != "full":
-        raise ParamError("retrain.method", inputs.job.method, "must be one of ['full']", "correct")
-    return _make_candidate(inputs, "retrain", "safetensors", make)
+    retraining.check_method(inputs.job.method)
+    made = _make_candidate(inputs, "retrain", "safetensors", make)
+    retraining.forget(inputs)
+    return made
 
 
 def benchmark(inputs: Inputs) -> Benchmark:
     """Champion and candidate, paired, in this process."""
     job = inputs.job
+    if is_generator(inputs.folder(job.source)):
+        return image_benchmark.benchmark(inputs)
     params = read_params(bench.BenchmarkParams, "params", job.params)
     if job.candidate is None:
         raise ParamError("candidate", None, "is missing", "name the model to compare with")
@@ -105,7 +142,10 @@ def benchmark(inputs: Inputs) -> Benchmark:
     scores = bench.paired_losses(champion, candidate, samples)
     log.info("losses of %d samples", len(scores.sample_ids))
     times = bench.paired_times(champion, candidate, samples, params)
+    times += bench.paired_concurrent(champion, candidate, samples, params)
     log.info("times of %d rounds", params.rounds)
+    agreement = bench.token_agreement(champion, candidate, samples, params)
+    peaks = _peaks(inputs, samples, params)
     return Benchmark(
         model=job.model,
         day=job.day,
@@ -119,7 +159,27 @@ def benchmark(inputs: Inputs) -> Benchmark:
         candidate_size_bytes=job.candidate.folder.size_bytes,
         evaluation_set_sha256=job.data["evaluation"].sha256,
         machine=bench.machine(champion, candidate, params),
+        concurrency=params.concurrency,
+        agreement=agreement,
+        champion_peak_bytes=peaks[0],
+        candidate_peak_bytes=peaks[1],
     )
+
+
+def _peaks(
+    inputs: Inputs, samples: Sequence[Sample], params: bench.BenchmarkParams
+) -> tuple[int | None, int | None]:
+    """Peak memory of champion and candidate, each in a process of its own."""
+    job = inputs.job
+    if not params.memory or job.candidate is None:
+        return None, None
+    prompts = bench.choose_prompts(samples, params.prompts)
+    threads = params.threads or job.resources.cpus
+    champion, candidate = (
+        peak_bytes(inputs.folder(m), m.format, threads, prompts, params.new_tokens)
+        for m in (job.source, job.candidate)
+    )
+    return champion, candidate
 
 
 KINDS: dict[JobKind, tuple[type[Result], Callable[[Inputs], Result]]] = {
@@ -127,6 +187,7 @@ KINDS: dict[JobKind, tuple[type[Result], Callable[[Inputs], Result]]] = {
     "compress": (Candidate, compress),
     "evaluate": (Evaluation, evaluate),
     "retrain": (Candidate, retrain),
+    "review": (Review, review),
 }
 
 
@@ -166,8 +227,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _make_candidate(
     inputs: Inputs,
     kind: Literal["compress", "retrain"],
-    made_format: FileFormat,
-    make: Callable[[Path, Path], tuple[Mapping[str, float], Sequence[str]]],
+    made_format: FileFormat | None,
+    make: Maker,
 ) -> Candidate:
     """Make the files beside the store, look at them, then put them in under their hashes."""
     job = inputs.job
@@ -178,10 +239,17 @@ def _make_candidate(
     with tempfile.TemporaryDirectory(prefix=f"upkeep-{kind}-") as folder:
         out = Path(folder) / "model"
         out.mkdir()
-        measurements, notes = make(inputs.folder(job.source), out)
-        check_model_folder(out, made_format)
+        made = make(inputs.folder(job.source), out)
+        found = made_format or format_of(out)
+        check_model_folder(out, found)
         faults.point("worker.before_model")
         kept = inputs.store.put_folder(f"{job.output_prefix}/model", out)
+        events = Path(folder) / retraining.EVENTS
+        logged = (
+            inputs.store.put_folder(f"{job.output_prefix}/{retraining.EVENTS}", events)
+            if events.is_dir()
+            else None
+        )
     return Candidate(
         model=job.model,
         day=job.day,
@@ -189,10 +257,13 @@ def _make_candidate(
         kind=kind,
         method=job.method,
         parent_version=job.source.version,
-        format=made_format,
+        format=found,
         folder=kept,
-        measurements=dict(measurements),
-        notes=tuple(notes),
+        measurements=dict(made.measurements),
+        notes=tuple(made.notes),
+        steps=made.steps,
+        no_candidate=made.no_candidate,
+        events=logged,
     )
 
 

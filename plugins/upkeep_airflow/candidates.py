@@ -118,13 +118,14 @@ def report(asked: Asked, promoted: str | None, ti: Any = None) -> None:
 
 def roll_back(dag_run: Any = None, ti: Any = None) -> str:
     """Put an earlier champion back: one write of the alias, recorded in the ledger."""
-    from upkeep.past_jobs import rollback_key
+    from upkeep.past_jobs import decided_on, rollback_key
 
     route = daily.cycle()
     params = effective(dag_run, "rollback", route.fleet_names())
     [model] = params.models
     key = rollback_key(model, dag_run.run_id)
-    entry = route.rollback(model, params.to_version, params.note, key)
+    day = decided_on(model, dag_run.run_id, "rollback")
+    entry = route.rollback(model, params.to_version, params.note, key, day)
     words = f"version {entry.version} is champion again, in place of {entry.replaced_version}"
     ti.xcom_push(key=SAID_KEY, value=[f"{model}: **{words}**: {plain(params.note)}"])
     return entry.version

@@ -13,7 +13,9 @@ from airflow.listeners import hookimpl
 
 SAID_KEY = "said"
 MAX_NOTE_CHARS = 1000
-OURS = frozenset({"daily_cycle", "compress", "retrain", "rollback", "rate_outputs", "replay"})
+OURS = frozenset(
+    {"daily_cycle", "compress", "retrain", "rollback", "rate_outputs", "replay", "review"}
+)
 _DAY = re.compile(r"\*\*\d{4}-\d{2}-\d{2}\*\*")
 _LINK = re.compile(r"\[")
 _KEEP = ": **keep** "

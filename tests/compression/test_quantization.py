@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.tiny_model import WORDS, copy_of, tiny_llama, tiny_openvino
+from fakes.tiny_graph import remember_export
+from fakes.tiny_model import WORDS, copy_of, make_samples, tiny_llama, tiny_openvino
 
 from upkeep.compression.quantization import compress
 from upkeep.errors import ArtifactError, ParamError
+from upkeep.model_files import check_model_folder
 from upkeep.runtime import load
 
 
@@ -28,6 +30,9 @@ from upkeep.runtime import load
         ("openvino-int8", {"sym": 1}, "sym: 1: Input should be a valid boolean"),
         ("openvino-int4", {"group_sise": 32}, r"did you mean group_size\?"),
         ("openvino-int8", {"trust_remote_code": True}, r"no parameter.*\['bits', 'sym'\]"),
+        ("openvino-int8", {"awq": True}, "no parameter"),
+        ("openvino-int4", {"block_tokens": 4}, "block_tokens: 4"),
+        ("openvino-fp16", {"bits": 16}, "no parameter"),
     ],
 )
 def test_params_out_of_range_are_refused_before_anything_is_written(
@@ -59,8 +64,11 @@ def test_no_path_of_this_machine_is_left_in_the_files() -> None:
         assert str(tiny_llama()).encode() not in path.read_bytes(), path.name
 
 
-def test_four_bits_are_measured_noted_and_make_the_same_weights_each_time(tmp_path: Path) -> None:
-    """Four bits are measured noted and make the same weights each time."""
+def test_four_bits_are_measured_noted_and_make_the_same_files_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four bits are measured, noted and make the same files each time."""
+    remember_export(monkeypatch)
     params = {"group_size": 32, "ratio": 0.8, "sym": True}
     made = [compress(tiny_llama(), [], "openvino-int4", params, tmp_path / n) for n in "ab"]
     measurements, notes = made[0]
@@ -69,9 +77,9 @@ def test_four_bits_are_measured_noted_and_make_the_same_weights_each_time(tmp_pa
     assert measurements["parent_size_bytes"] > 0
     assert measurements["seconds"] > 0
     told = json.loads(notes[0].split(": ", 1)[1].split("}")[0] + "}")
-    assert told == params | {"bits": 4}
-    first, second = (tmp_path / n / "openvino_model.bin" for n in "ab")
-    assert first.read_bytes() == second.read_bytes()
+    assert told == params | {"bits": 4, "scale_estimation": False}
+    for name in ("openvino_model.bin", "openvino_model.xml", "config.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     runtime = load(tmp_path / "a", "openvino")
     assert "i4" in runtime.precision
     exact = load(tiny_llama(), "safetensors").nll([WORDS])[0].nll_nats
@@ -82,5 +90,37 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     """A folder that is no model is refused."""
     broken = copy_of(tiny_llama(), tmp_path / "m")
     (broken / "model.safetensors").unlink()
-    with pytest.raises(ArtifactError, match="cannot be exported"):
+    with pytest.raises(ArtifactError, match="cannot be loaded"):
         compress(broken, [], "openvino-int8", {}, tmp_path / "out")
+
+
+def test_sixteen_bits_halve_the_weights_and_keep_the_losses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen bits halve the weights and keep the losses."""
+    remember_export(monkeypatch)
+    compress(tiny_llama(), [], "openvino-fp16", {}, tmp_path / "m")
+    check_model_folder(tmp_path / "m", "openvino")
+    weights = (tmp_path / "m" / "openvino_model.bin").stat().st_size
+    assert weights < 0.55 * (tiny_llama() / "model.safetensors").stat().st_size
+    runtime = load(tmp_path / "m", "openvino")
+    assert runtime.precision.startswith("weights f16")
+    exact = load(tiny_llama(), "safetensors").nll([WORDS])[0].nll_nats
+    assert runtime.nll([WORDS])[0].nll_nats == pytest.approx(exact, rel=1e-3)
+
+
+def test_four_bits_look_at_texts_where_they_are_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four bits look at texts where they are told to, and say at how many tokens."""
+    remember_export(monkeypatch)
+    params = {"group_size": 32, "scale_estimation": True, "block_tokens": 16}
+    with pytest.raises(ParamError, match="openvino-int4 is calibrated on production's texts"):
+        compress(tiny_llama(), [], "openvino-int4", params, tmp_path / "none")
+    texts = make_samples(40)
+    blind = compress(tiny_llama(), texts, "openvino-int4", {"group_size": 32}, tmp_path / "a")
+    aware = compress(tiny_llama(), texts, "openvino-int4", params, tmp_path / "b")
+    assert "no data" in blind[1][0]
+    assert "tokens of training texts" in aware[1][0]
+    first, second = (tmp_path / n / "openvino_model.bin" for n in "ab")
+    assert first.read_bytes() != second.read_bytes()

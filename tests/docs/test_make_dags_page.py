@@ -45,7 +45,7 @@ def test_every_dag_has_its_section_and_its_parameters(maker: ModuleType) -> None
     """The daily cycle first."""
     page = maker.page()
     headings = [line for line in page.splitlines() if line.startswith("## ")]
-    others = ("compress", "rate_outputs", "replay", "retrain", "rollback")
+    others = ("compress", "rate_outputs", "replay", "retrain", "review", "rollback")
     assert headings == ["## daily_cycle", *(f"## {name}" for name in others)]
     assert "| `require_approval` | boolean |" in page
 

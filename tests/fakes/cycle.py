@@ -28,6 +28,8 @@ from upkeep.records import (
     GateRow,
     LedgerEntry,
     Reason,
+    Review,
+    ReviewFinding,
     Revision,
     ValidationResult,
     Wish,
@@ -214,9 +216,32 @@ class Cycle:
         no = self.plan("refuses").get(model) or (approval is not None and not approval.approved)
         return None if no else self._entry(model, "promote", "2")
 
-    def rollback(self, model: str, to: str | None, note: str, key: str) -> LedgerEntry:
+    def reviewed_day(self, model: str, day: date) -> date:
+        """The day itself, unless the plan knows of none."""
+        if model in self.plan("undecided"):
+            raise ParamError("day", str(day), f"no day of {model} was decided", "run it")
+        return day
+
+    def review(self, model: str, day: date) -> Review:
+        """One warning and one note."""
+        self._called("review", model, day)
+        warning = ReviewFinding(
+            area="infrastructure", rule="threads", severity="warning", what="64 *threads*",
+            evidence={"threads": 64.0}, expected_gain="faster", action="set fewer",
+        )  # fmt: skip
+        note = warning.model_copy(
+            update={"severity": "note", "action": None, "no_action_because": "it is a note"}
+        )
+        return Review(
+            model=model, day=day, job_key=f"{model}/{day}/review", model_version="1",
+            findings=(warning, note),
+        )  # fmt: skip
+
+    def rollback(
+        self, model: str, to: str | None, note: str, key: str, day: date | None = None
+    ) -> LedgerEntry:
         """The version that was asked for, or 1."""
-        self._called("rollback", model, to, note, key)
+        self._called("rollback", model, to, note, key, day)
         return self._entry(model, "rollback", to or "1")
 
     def _entry(self, model: str, event: Any, version: str) -> LedgerEntry:

@@ -28,6 +28,8 @@ from upkeep.records import (
     PairedTimes,
     QualityResult,
     Record,
+    Review,
+    ReviewFinding,
     SliceScore,
 )
 from upkeep.store import Store, open_store, put_record
@@ -86,6 +88,8 @@ class FakeEngine:
             return self._evaluation(job)
         if job.kind == "benchmark":
             return self._benchmark(job)
+        if job.kind == "review":
+            return self._review(job)
         return self._candidate(job)
 
     def _evaluation(self, job: JobSpec) -> Evaluation:
@@ -107,6 +111,24 @@ class FakeEngine:
         )
         return Evaluation(
             model=job.model, day=job.day, model_version=job.source.version, results=(result,)
+        )
+
+    def _review(self, job: JobSpec) -> Review:
+        finding = ReviewFinding(
+            area="infrastructure",
+            rule="threads",
+            severity="warning",
+            what="64 threads [bold]on[/bold] 1 core",
+            evidence={"threads": 64.0},
+            expected_gain="faster",
+            action="set fewer",
+        )
+        return Review(
+            model=job.model,
+            day=job.day,
+            job_key=job.key,
+            model_version=job.source.version,
+            findings=(finding,),
         )
 
     def _candidate(self, job: JobSpec) -> Candidate:

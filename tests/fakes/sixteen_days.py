@@ -68,6 +68,7 @@ class Truth:
     slice_perplexity: Mapping[str, float] = field(default_factory=lambda: {"browser": 1.0})
     trusted: bool = True
     coverage: float = 1.0
+    prompt_mmd: float | None = None
 
 
 def measures_on(
@@ -98,9 +99,19 @@ def measures_on(
         scored(f"perplexity[{s}]", 5.2 * v * near(noise.perplexity))
         for s, v in truth.slice_perplexity.items()
     ]
+    found += _asked(day, truth)
     return DayMeasures(
         day=day, trusted=truth.trusted, champion_version=version, measures=tuple(found)
     )
+
+
+def _asked(day: date, truth: Truth) -> list[MeasureValue]:
+    """How unlike the reference the prompts are: the truth and the noise of 100 prompts."""
+    if truth.prompt_mmd is None:
+        return []
+    value = truth.prompt_mmd + random.Random(day.toordinal()).gauss(0.0, 0.001)
+    interval = Interval(low=value - 0.003, high=value + 0.003)
+    return [MeasureValue(name="prompt_mmd", value=value, interval=interval, n=100)]
 
 
 def scored(name: str, value: float, width: float = 0.05) -> MeasureValue:
@@ -237,19 +248,29 @@ class Story:
         return self.days[number].decision.cause
 
 
-def tell(seed: int, worse: float = 1.8, start: date = date(2026, 3, 5)) -> Story:
-    """Live the sixteen days once; ``worse`` is day 13's perplexity factor."""
+def tell(
+    seed: int, worse: float = 1.8, start: date = date(2026, 3, 5), *, prompts: bool = False
+) -> Story:
+    """Live the sixteen days once; ``worse`` is day 13's perplexity factor.
+
+    With ``prompts`` they are measured: the first five days are the reference, and from day 13 on
+    half of them are other ones.
+    """
     production, story = Production(seed, start=start), Story()
-    plain = Truth()
-    for number in range(1, 11):
-        story.days[number] = production.live(plain)
-    story.days[11] = production.live(Truth(requests=4.0))
-    story.days[12] = production.live(Truth(requests=0.5, trusted=False, coverage=0.5))
-    for number in (13, 14):
-        healed = production.version > 1
-        story.days[number] = production.live(mixed(worse, retrained=healed))
+
+    def live(truth: Truth) -> None:
+        number = len(story.days) + 1
+        unlike = 0.0 if number < 13 else 0.05
+        asked = replace(truth, prompt_mmd=unlike) if prompts and number > 5 else truth
+        story.days[number] = production.live(asked)
+
+    for _ in range(10):
+        live(Truth())
+    live(Truth(requests=4.0))
+    live(Truth(requests=0.5, trusted=False, coverage=0.5))
+    for _ in (13, 14):
+        live(mixed(worse, retrained=production.version > 1))
     dear = replace(mixed(worse, retrained=production.version > 1), price=2.0)
-    story.days[15] = production.live(dear)
-    fast = 0.5 if story.action(15) == "compress" else 1.0
-    story.days[16] = production.live(replace(dear, latency=fast))
+    live(dear)
+    live(replace(dear, latency=0.5 if story.action(15) == "compress" else 1.0))
     return story

@@ -86,6 +86,16 @@ def tiny_openvino() -> Path:
     return folder
 
 
+@cache
+def tiny_onnx() -> Path:
+    """:func:`tiny_llama` as ONNX in 32 bits, exported by the product's own code in ten seconds."""
+    from upkeep.compression.onnx_export import export
+
+    folder = _root() / "onnx"
+    export(tiny_llama(), folder)
+    return folder
+
+
 def copy_of(source: Path, target: Path, **config: object) -> Path:
     """A copy that a test may break; ``config`` replaces values of config.json."""
     shutil.copytree(source, target)
@@ -124,6 +134,7 @@ class FakeRuntime:
     threads: int = 1
     context_tokens: int = 1_000_000
     tokenizer_sha256: str = "0" * 64
+    token: int = 1
     calls: list[tuple[str, str]] = field(default_factory=list)
 
     def nll(self, texts: Sequence[str]) -> list[TextLoss]:
@@ -135,9 +146,9 @@ class FakeRuntime:
         """Takes no time and says that it took ``step_ms`` a token."""
         self.calls.append((self.name, prompt))
         assert ignore_end or not math.isnan(self.step_ms)
-        return Generation(
-            "x", len(prompt), max_new_tokens, self.step_ms, self.step_ms * max_new_tokens
-        )
+        tokens = tuple(self.token + n for n in range(max_new_tokens))
+        whole_ms = self.step_ms * max_new_tokens
+        return Generation("x", len(prompt), max_new_tokens, self.step_ms, whole_ms, tokens)
 
 
 def scored(

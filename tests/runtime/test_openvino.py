@@ -22,8 +22,8 @@ def test_the_precision_says_so_when_the_device_does_otherwise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The precision says so when the device does otherwise."""
-    asked = openvino._cpu_settings(1) | {"KV_CACHE_PRECISION": "u8"}
-    monkeypatch.setattr(openvino, "_cpu_settings", lambda threads: asked)
+    asked = openvino.cpu_settings(1) | {"KV_CACHE_PRECISION": "u8"}
+    monkeypatch.setattr(openvino, "cpu_settings", lambda threads: asked)
     assert "cache u8" in load(tiny_openvino(), "openvino").precision
 
 

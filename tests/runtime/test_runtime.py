@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes.tiny_model import CONTEXT, END, WORDS, copy_of, tiny_llama, tiny_openvino
+from fakes.tiny_model import CONTEXT, END, WORDS, copy_of, tiny_llama, tiny_onnx, tiny_openvino
 
 from upkeep import runtime
 from upkeep.errors import ArtifactError, ParamError
 from upkeep.runtime import Format, Runtime, TextLoss, load, token_nll
 
 TEXTS = [WORDS[:40], "a", "", WORDS, "loop", "ünïcödé \N{SNOWMAN} bytes", WORDS[10:35]]
-FOLDERS = {"safetensors": tiny_llama, "openvino": tiny_openvino}
+FOLDERS = {"onnx": tiny_onnx, "openvino": tiny_openvino, "safetensors": tiny_llama}
 
 
-@pytest.fixture(scope="module", params=["safetensors", "openvino"])
+@pytest.fixture(scope="module", params=["safetensors", "openvino", "onnx"])
 def model(request: pytest.FixtureRequest) -> Runtime:
     """The tiny model in each of the formats."""
     return load(FOLDERS[request.param](), request.param)
@@ -189,13 +189,17 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
 
 def test_an_unknown_format_is_refused() -> None:
     """An unknown format is refused."""
-    with pytest.raises(ArtifactError, match=r"onnx.*can run \['openvino', 'safetensors'\]"):
-        load(tiny_llama(), "onnx")  # type: ignore[arg-type]
+    with pytest.raises(ArtifactError, match=r"gguf.*can run \['onnx', 'openvino', 'safetensors'\]"):
+        load(tiny_llama(), "gguf")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("file_format", "absent"),
-    [("openvino", ["torch", "transformers", "optimum"]), ("safetensors", ["openvino", "optimum"])],
+    [
+        ("onnx", ["torch", "transformers", "openvino"]),
+        ("openvino", ["torch", "transformers", "optimum"]),
+        ("safetensors", ["openvino", "optimum", "onnxruntime"]),
+    ],
 )
 def test_a_format_imports_only_its_own_library(file_format: Format, absent: list[str]) -> None:
     """A format imports only its own library."""

@@ -10,7 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from upkeep.compression_methods import method_of
+from upkeep.compression_methods import image_module, method_of
+from upkeep.networks import is_generator
 from upkeep.records import Sample
 
 
@@ -33,6 +34,22 @@ class Compress(Protocol):
 
 
 def compression(method: str) -> Compress:
-    """The function for ``method``; ParamError for a name that there is not."""
-    found: Compress = import_module(method_of(method).module).compress
-    return found
+    """The function for ``method``; ParamError for a name that there is not.
+
+    An image generator is compressed by a module of its own, under the same name.
+    """
+    of_decoders: Compress = import_module(method_of(method).module).compress
+
+    def by_model(
+        champion: Path,
+        samples: Sequence[Sample],
+        method: str,
+        params: Mapping[str, Any],
+        out: Path,
+    ) -> tuple[dict[str, float], tuple[str, ...]]:
+        if not is_generator(champion):
+            return of_decoders(champion, samples, method, params, out)
+        of_images: Compress = import_module(image_module(method)).compress
+        return of_images(champion, samples, method, params, out)
+
+    return by_model

@@ -15,23 +15,20 @@ no moment in which a job lives and its lock does not say so, and none in which t
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from upkeep import faults
 from upkeep.engines import JobHandle, local_child
-from upkeep.engines.local_child import CANCEL, EXIT, STARTED, WORKER, write_whole
+from upkeep.engines.local_child import CANCEL, EXIT, STARTED, write_whole
+from upkeep.engines.local_processes import kill, read_json, terminate
 from upkeep.errors import EngineError
 from upkeep.records import JobSpec, JobStatus, sha256_hex
 
@@ -41,7 +38,6 @@ GRACE_S = 10.0
 ANSWER_S = 5.0
 PASSED = {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME"}
 PASSED_PREFIXES = ("UPKEEP_", "AWS_", "OMP_", "MKL_", "CUDA_", "NVIDIA_")
-SAME_START_S = 0.05
 OVER: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 
 _children: list[subprocess.Popen[bytes]] = []  # kept so that they can be reaped
@@ -120,7 +116,7 @@ class LocalEngine:
         with _reported(handle.key):
             if status != "unknown":
                 write_whole(attempt / CANCEL, {"asked_at": time.time()})
-                for step in (_terminate, _kill):
+                for step in (terminate, kill):
                     if self._over_after(handle, partial(step, attempt)):
                         return
         raise EngineError(f"{handle.key}: {status}, and cannot be cancelled from here")
@@ -187,7 +183,7 @@ def _latest(folder: Path) -> int:
 
 
 def _refuse_other_job(folder: Path, spec: JobSpec) -> None:
-    found = _read(_attempt(folder, 1, JOB))
+    found = read_json(_attempt(folder, 1, JOB))
     if found is not None and found != spec.model_dump(mode="json"):
         raise EngineError(f"{spec.key}: another job was submitted under this key; see {folder}")
 
@@ -209,8 +205,8 @@ def _to_start(folder: Path, latest: int, asked: int) -> int | None:
 def _status(folder: Path, number: int) -> JobStatus:
     """How an attempt stands; the lock is looked at before what the job wrote last."""
     alive = number == _latest(folder) and _alive(folder)
-    ended = _read(_attempt(folder, number, EXIT))
-    started = _read(_attempt(folder, number, STARTED))
+    ended = read_json(_attempt(folder, number, EXIT))
+    started = read_json(_attempt(folder, number, STARTED))
     if alive:  # also for the moment between its last note and its end
         return "running" if started else "queued"
     if ended is not None and ended["code"] == 0:
@@ -238,49 +234,6 @@ def _alive(folder: Path) -> bool:
         except BlockingIOError:
             return True
         return False
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        value: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise EngineError(f"{path}: not what was written there: {error}") from error
-    return value
-
-
-def _terminate(attempt: Path) -> None:
-    """Ask the job to end its worker; it notes the end itself. Without it, end the worker."""
-    started = _read(attempt / STARTED)
-    child = _process(started, "child")
-    if child is not None:
-        with suppress(psutil.NoSuchProcess):
-            child.terminate()
-    elif started is not None:
-        _kill(attempt)
-
-
-def _kill(attempt: Path) -> None:
-    """End a worker and its group, whose holder is gone or does not answer."""
-    worker = _process(_read(attempt / WORKER))
-    with suppress(ProcessLookupError, psutil.NoSuchProcess):
-        if worker is not None and os.getpgid(worker.pid) == worker.pid:
-            os.killpg(worker.pid, signal.SIGKILL)
-        if child := _process(_read(attempt / STARTED), "child"):
-            child.kill()
-
-
-def _process(noted: dict[str, Any] | None, part: str = "") -> psutil.Process | None:
-    """The very process that was noted, or None if its number is another's now."""
-    identity = noted.get(part) if noted and part else noted
-    if not identity:
-        return None
-    with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(int(identity["pid"]))
-        if abs(process.create_time() - float(identity["create_time"])) < SAME_START_S:
-            return process
-    return None
 
 
 @contextmanager

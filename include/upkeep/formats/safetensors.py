@@ -1,7 +1,8 @@
 """``safetensors``: one file or indexed shards, checked by the format's own library.
 
 The library refuses truncated files, headers that are too large, holes and overlaps. Beyond
-it: no name twice, an index that leads nowhere else, and no NaN or infinity in any weight.
+it: no name twice, an index that leads nowhere else, no NaN or infinity in any weight, and every
+weight that config.json declares in a smaller form (:mod:`upkeep.formats.packed`) is whole.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 from upkeep.formats import beside, refuse
 from upkeep.formats.finite import first_non_finite
+from upkeep.formats.packed import Declared, check_declared, declared, parts_of
 
 SUFFIXES = frozenset({".safetensors"})
 SINGLE = "model.safetensors"
@@ -30,10 +32,11 @@ class Tensor(NamedTuple):
 
 
 def check(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes of all weights by name, all of them finite.
+    """Shapes of all weights by name, all of them finite; a packed one has the shape it stands for.
 
     Raises:
-        ArtifactError: a file is missing, broken, superfluous or holds a number that is not finite.
+        ArtifactError: a file is missing, broken, superfluous, holds a number that is not finite,
+            or is not what config.json declares.
 
     """
     shapes: dict[str, tuple[int, ...]] = {}
@@ -43,13 +46,42 @@ def check(folder: Path) -> dict[str, tuple[int, ...]]:
             at = first_non_finite(file, tensor.kind, tensor.start, tensor.end)
             if at is not None:
                 refuse(file, name, f"value {at} is NaN or infinite", "train or export it again")
-    return shapes
+    return shapes | packed_shapes(folder, declared(folder))
+
+
+def packed_shapes(folder: Path, found: Declared | None) -> dict[str, tuple[int, ...]]:
+    """The shapes of the weights that config.json declares in a smaller form, each one whole.
+
+    Raises:
+        ArtifactError: a part is missing, of another shape, or holds an index out of range.
+
+    """
+    if found is None:
+        return {}
+    stored = _weights(folder).items()
+    tensors = {name: (file, one) for file, many in stored for name, one in many.items()}
+    return check_declared(folder, found, tensors)
+
+
+def files(folder: Path) -> list[Path]:
+    """The files that hold the weights.
+
+    Raises:
+        ArtifactError: one is missing, broken or superfluous.
+
+    """
+    return sorted(_weights(folder))
 
 
 def signature(folder: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Number type and shape of every weight by name: what two versions must share."""
-    found = _weights(folder).values()
-    return {name: (t.kind, t.shape) for tensors in found for name, t in tensors.items()}
+    """Number type and shape of every weight by name, expanded: what two versions must share."""
+    weights = _weights(folder).values()
+    found = {name: (t.kind, t.shape) for tensors in weights for name, t in tensors.items()}
+    said = declared(folder)
+    for name, form in said.packed.items() if said else ():
+        kinds = [found.pop(full)[0] for _, full in parts_of(name, form) if full in found]
+        found[name] = (min(kinds, default=""), form.shape)
+    return found
 
 
 def _weights(folder: Path) -> dict[Path, dict[str, Tensor]]:

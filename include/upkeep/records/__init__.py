@@ -54,6 +54,7 @@ from upkeep.records.jobs import (
     PairedScores,
     PairedTimes,
     Resources,
+    TokenAgreement,
 )
 from upkeep.records.people import (
     Agreement,
@@ -82,6 +83,7 @@ from upkeep.records.production import (
     Utilisation,
     ValidationResult,
 )
+from upkeep.records.prompts import PromptDistance, PromptReference
 from upkeep.records.quality import (
     Evaluation,
     FailureMode,
@@ -90,8 +92,26 @@ from upkeep.records.quality import (
     SliceScore,
     Unmeasured,
 )
+from upkeep.records.review import (
+    Review,
+    ReviewArea,
+    ReviewFacts,
+    ReviewFinding,
+    Severity,
+    Uninspected,
+)
 from upkeep.records.runs import DayOpen, Override, RunParams
 from upkeep.records.scaling import ScalingHint
+from upkeep.records.training import TrainingSelection
+from upkeep.records.trials import (
+    Earlier,
+    Measured,
+    Prediction,
+    SearchResult,
+    Step,
+    Trial,
+    TrialStart,
+)
 
 __all__ = [
     "HELD_OUT_TENTHS",
@@ -122,6 +142,7 @@ __all__ = [
     "Drift",
     "DriftResult",
     "DriftState",
+    "Earlier",
     "Evaluation",
     "Excluded",
     "FailureMode",
@@ -143,6 +164,7 @@ __all__ = [
     "LateChange",
     "LedgerEntry",
     "MeasureValue",
+    "Measured",
     "ModelInput",
     "ModelName",
     "NonNegative",
@@ -152,6 +174,9 @@ __all__ = [
     "PairedTimes",
     "PastDecision",
     "People",
+    "Prediction",
+    "PromptDistance",
+    "PromptReference",
     "QualityResult",
     "Quantiles",
     "Quarantined",
@@ -161,15 +186,27 @@ __all__ = [
     "RecordRef",
     "Rejected",
     "Resources",
+    "Review",
+    "ReviewArea",
+    "ReviewFacts",
+    "ReviewFinding",
     "Revision",
     "RunParams",
     "Sample",
     "SampleScores",
     "ScalingHint",
+    "SearchResult",
     "Series",
+    "Severity",
     "Sha256",
     "Share",
     "SliceScore",
+    "Step",
+    "TokenAgreement",
+    "TrainingSelection",
+    "Trial",
+    "TrialStart",
+    "Uninspected",
     "Unmeasured",
     "Used",
     "Utilisation",

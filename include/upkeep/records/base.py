@@ -26,7 +26,7 @@ Cause = Literal[
     "unknown",
 ]
 DriftState = Literal["stable", "watch", "drifted", "improved", "unknown"]
-JobKind = Literal["evaluate", "compress", "retrain", "benchmark"]
+JobKind = Literal["evaluate", "compress", "retrain", "benchmark", "review"]
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "unknown"]
 ChampionEvent = Literal["register", "promote", "rollback"]
 Direction = Literal["lower_is_better", "higher_is_better", "neither"]

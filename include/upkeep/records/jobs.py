@@ -18,6 +18,7 @@ from upkeep.records.base import (
     Record,
     Sha256,
 )
+from upkeep.records.trials import Step
 
 
 class Resources(Record):
@@ -40,9 +41,12 @@ class ModelInput(Record):
 class JobSpec(Record):
     """One job for the worker. ``key`` is ``model/day/kind``: at most one job ever has it.
 
-    ``data`` maps a role to a file in the store: ``evaluation`` and ``training`` are JSON lines
-    of :class:`Sample`, ``images`` and ``references`` Parquet files of images by name. ``tools``
-    are folders of other models that measure: ``features`` (ONNX), ``clip``.
+    ``data`` maps a role to a file in the store: ``evaluation``, ``training`` and ``original``
+    (what the model was first trained on) are JSON lines of :class:`Sample`, ``selection`` says
+    how training texts were chosen (:class:`TrainingSelection`), ``images`` and ``references``
+    are Parquet files of images by name. ``tools`` are folders of other models that measure:
+    ``features`` (ONNX), ``clip``. ``earlier`` is what earlier days found of ways to compress:
+    JSON lines of :class:`Earlier`.
     ``params`` are the method's settings, JSON values only.
     """
 
@@ -62,7 +66,13 @@ class JobSpec(Record):
 
 
 class Candidate(Record):
-    """A model version made by a job, not yet anybody's champion."""
+    """A model version made by a job, not yet anybody's champion.
+
+    ``steps`` are the methods that really made it, where a chain or a search did. With
+    ``no_candidate`` no model met what was asked, for the reason that stands there; the files
+    are then those of the nearest one, which the gate measures and refuses. ``events`` are
+    TensorBoard's files of a training.
+    """
 
     model: ModelName
     day: date
@@ -74,6 +84,9 @@ class Candidate(Record):
     folder: Folder
     measurements: dict[str, float]
     notes: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    no_candidate: str = ""
+    events: Folder | None = None
 
 
 class JobFailure(Record):
@@ -103,7 +116,10 @@ class PairedScores(Record):
 class PairedTimes(Record):
     """Champion and candidate measured in turn (A B A B ..) on one machine in one run.
 
-    ``champion_ms`` and ``candidate_ms`` hold one number a round, paired by position.
+    ``champion_ms`` and ``candidate_ms`` hold one number a round, paired by position. With one
+    request at a time ``quantity`` is ``latency_ms`` or ``ttft_ms``; at the production
+    concurrency ``concurrent_latency_ms`` (waiting included) or ``concurrent_ms_per_token``:
+    1,000 divided by it are tokens/s.
     """
 
     quantity: str
@@ -111,8 +127,30 @@ class PairedTimes(Record):
     candidate_ms: tuple[NonNegative, ...]
 
 
+class TokenAgreement(Record):
+    """Greedy continuations of both models: how many tokens are the same at the same place.
+
+    ``whole`` counts the ``prompts`` whose continuations are the same from end to end.
+    """
+
+    prompts: Count
+    tokens: Count
+    equal: Count
+    whole: Count
+
+    @property
+    def share(self) -> float | None:
+        """Equal tokens of all; None of none."""
+        return self.equal / self.tokens if self.tokens else None
+
+
 class Benchmark(Record):
-    """Champion against candidate: paired quality, paired times, sizes, and on what machine."""
+    """Champion against candidate: paired quality, paired times, sizes, and on what machine.
+
+    ``.._peak_bytes`` is the largest resident memory of a fresh process that loads the one model
+    and answers the prompts, its libraries included. ``set_scores`` are measures that no sample has
+    alone (FID, KID), of champion and candidate.
+    """
 
     model: ModelName
     day: date
@@ -126,3 +164,8 @@ class Benchmark(Record):
     candidate_size_bytes: Count
     evaluation_set_sha256: Sha256
     machine: dict[str, str]
+    concurrency: Annotated[int, Field(ge=1)] = 1
+    agreement: TokenAgreement | None = None
+    set_scores: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    champion_peak_bytes: Count | None = None
+    candidate_peak_bytes: Count | None = None

@@ -25,9 +25,10 @@ from upkeep.errors import ArtifactError, ParamError
 
 Ids = NDArray[np.int64]
 Logits = NDArray[np.float32]
-Format = Literal["safetensors", "openvino"]
+Format = Literal["safetensors", "openvino", "onnx"]
 
 FORMATS: dict[str, str] = {
+    "onnx": "upkeep.runtime.onnx",
     "openvino": "upkeep.runtime.openvino",
     "safetensors": "upkeep.runtime.safetensors",
 }
@@ -53,7 +54,7 @@ class Generation:
     """One greedy continuation. ``tokens_out`` leaves out the end-of-text token.
 
     ``ttft_ms`` runs from the call to the first chosen token, ``latency_ms`` to the last
-    character; both include tokenizing.
+    character; both include tokenizing. ``tokens`` are the ids that were chosen.
     """
 
     text: str
@@ -61,6 +62,7 @@ class Generation:
     tokens_out: int
     ttft_ms: float
     latency_ms: float
+    tokens: tuple[int, ...] = ()
 
 
 class Runtime(Protocol):
@@ -167,6 +169,7 @@ class Decoder:
             tokens_out=len(out),
             ttft_ms=(first - started) * 1e3,
             latency_ms=(ended - started) * 1e3,
+            tokens=tuple(out),
         )
 
     def _prompt_ids(self, prompt: str, max_new_tokens: int) -> list[int]:

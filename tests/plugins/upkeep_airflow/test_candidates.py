@@ -157,6 +157,15 @@ def test_a_rollback_has_one_key_a_run(fake: FakeCycle) -> None:
     assert first == second
     assert first[:4] == ["rollback", "docs-assistant", "3", "worse {{ x }}"]
     assert first[4].startswith("docs-assistant/rollback/")
+    assert first[5] == "None"
+
+
+def test_a_decided_rollback_carries_its_day(fake: FakeCycle) -> None:
+    """The run's name says which day decided it."""
+    run = _run("rollback", models=["docs-assistant"], note="n")
+    run.run_id = "docs-assistant--2026-03-14--rollback"
+    candidates.roll_back(run, FakeTask())
+    assert fake.calls()[0][5] == "2026-03-14"
 
 
 def test_a_rollback_of_the_whole_fleet_is_refused(fake: FakeCycle) -> None:
