@@ -13,6 +13,7 @@ from fakes.reviewed_days import DAY, MODEL, decide_days, reviewed_deployment
 from upkeep import cli
 from upkeep.deployment import Deployment
 from upkeep.errors import TrackingError
+from upkeep.spec import Jobs
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_the_same_day_again_starts_nothing(
     assert run(monkeypatch, MODEL, later, "--json") == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["day"], len(answer["findings"])) == (DAY.isoformat(), 1)
-    assert places.engine("local").started == [f"{MODEL}/{DAY}/review"]
+    assert places.engine(Jobs()).started == [f"{MODEL}/{DAY}/review"]
 
 
 @pytest.mark.parametrize(

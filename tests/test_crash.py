@@ -26,6 +26,7 @@ from upkeep.cycle import Cycle
 from upkeep.days import follow
 from upkeep.params import effective_params
 from upkeep.records import Decision
+from upkeep.spec import Jobs
 from upkeep.store import get_record, record_key
 
 QUIET = 6
@@ -96,7 +97,7 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def check(deployment: FakeDeployment) -> None:
     """The checker of FAILURE-MODES: every effect once, the decision there, the alias right."""
-    started = deployment.engine("local").started
+    started = deployment.engine(Jobs()).started
     assert len(started) == len(set(started)), f"a job was started twice: {started}"
     ours = [key for key in started if key.startswith(f"{MODEL}/{DAY}/")]
     kinds = ("evaluate", "compress", "compress-benchmark")

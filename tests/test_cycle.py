@@ -24,6 +24,7 @@ from upkeep.projection import day_view, job_view, outcome_of
 from upkeep.records import Approval, DayFacts, Decision, GateResult, Override
 from upkeep.report import note, present
 from upkeep.report_page import html
+from upkeep.spec import Jobs
 from upkeep.spec_payback import Budget
 from upkeep.store import get_record, record_key
 
@@ -40,10 +41,10 @@ def test_a_second_run_of_a_day_adopts_everything(deployment: FakeDeployment) -> 
     """The same day again gives the same bytes and starts no job."""
     play_until(deployment, 2)
     before = {k: deployment.store.get(k) for k in deployment.store.list(MODEL)}
-    started = list(deployment.engine("local").started)
+    started = list(deployment.engine(Jobs()).started)
     again = play(deployment, day_of(2), None)
     assert again == get_record(deployment.store, record_key(MODEL, day_of(2), "decision"), Decision)
-    assert deployment.engine("local").started == started
+    assert deployment.engine(Jobs()).started == started
     assert {k: deployment.store.get(k) for k in deployment.store.list(MODEL)} == before
 
 
@@ -52,13 +53,13 @@ def test_a_day_without_a_log_is_held(deployment: FakeDeployment) -> None:
     play_until(deployment, 6)
     decision = play(deployment, day_of(7), None)
     assert decision.action == "hold"
-    assert f"{MODEL}/{day_of(7)}/evaluate" not in deployment.engine("local").started
+    assert f"{MODEL}/{day_of(7)}/evaluate" not in deployment.engine(Jobs()).started
 
 
 def test_an_evaluation_that_failed_is_held(deployment: FakeDeployment) -> None:
     """A quality that could not be measured is unknown, and an unknown is never a pass."""
     play_until(deployment, 6)
-    deployment.engine("local").fail = True
+    deployment.engine(Jobs()).fail = True
     day = day_of(7)
     with pytest.raises(JobFailed, match="planted failure"):
         play(deployment, day, rows_of(day))
@@ -68,7 +69,7 @@ def test_an_evaluation_that_failed_is_held(deployment: FakeDeployment) -> None:
 def test_a_fall_in_quality_ends_in_a_promotion(deployment: FakeDeployment) -> None:
     """Perplexity doubles: retrain, gate, promotion; the next day is kept by version 2."""
     play_until(deployment, 8)
-    engine = deployment.engine("local")
+    engine = deployment.engine(Jobs())
     engine.perplexity = {day_of(n): 90.0 for n in (9, 10)}
     day, decided = day_of(9), []
     for number in (9, 10):
@@ -88,7 +89,7 @@ def test_a_fall_in_quality_ends_in_a_promotion(deployment: FakeDeployment) -> No
 def test_a_worse_candidate_is_refused_and_stays_refused(deployment: FakeDeployment) -> None:
     """The gate says no: no entry in the ledger, however often the day is run again."""
     play_until(deployment, 6)
-    deployment.engine("local").candidate_worse_by = 0.2
+    deployment.engine(Jobs()).candidate_worse_by = 0.2
     day = day_of(7)
     for rows in (rows_of(day), None):
         play(deployment, day, rows, action="compress", override=True, note="try it")
@@ -114,10 +115,10 @@ def test_an_order_by_hand_is_recorded_beside_the_decision(deployment: FakeDeploy
 def test_looking_only_starts_no_job(deployment: FakeDeployment, conf: dict[str, Any]) -> None:
     """A dry run decides and records, and asks the cluster for nothing."""
     play_until(deployment, 8)
-    deployment.engine("local").perplexity = {day_of(9): 200.0, day_of(10): 200.0}
+    deployment.engine(Jobs()).perplexity = {day_of(9): 200.0, day_of(10): 200.0}
     for number in (9, 10):
         play(deployment, day_of(number), rows_of(day_of(number)), **conf)
-    assert not [k for k in deployment.engine("local").started if k.endswith("/retrain")]
+    assert not [k for k in deployment.engine(Jobs()).started if k.endswith("/retrain")]
 
 
 def test_a_second_run_of_a_day_under_way_is_attached(deployment: FakeDeployment) -> None:
@@ -212,7 +213,7 @@ def test_a_retraining_must_be_better_where_its_day_drifted(deployment: FakeDeplo
     play_until(deployment, 8)
     day = day_of(9)
     rows = [r | ({"client": "editor"} if i % 3 == 0 else {}) for i, r in enumerate(rows_of(day))]
-    deployment.engine("local").perplexity = {day: 90.0}
+    deployment.engine(Jobs()).perplexity = {day: 90.0}
     play(deployment, day, rows, action="retrain", override=True, note="new prompts")
     verdict = get_record(deployment.store, record_key(MODEL, day, "retrain/gate"), GateResult)
     assert verdict is not None
@@ -232,7 +233,7 @@ def test_a_job_that_failed_for_good_is_on_record(deployment: FakeDeployment) -> 
     cycle.start(effective_params(conf, [MODEL], date(2026, 11, 1)), "cli:one")
     cycle.evaluate(MODEL, day)
     cycle.decide(MODEL, day)
-    deployment.engine("local").fail = True
+    deployment.engine(Jobs()).fail = True
     outcomes = []
     for _ in range(4):
         with pytest.raises(JobFailed):
@@ -262,14 +263,14 @@ def test_a_wish_that_the_budget_refuses_starts_nothing(deployment: FakeDeploymen
     """Quality fell and nothing is left: no job, the refusal is told, and tomorrow sees no job."""
     play_until(deployment, 8)
     short = replace(deployment, fleet=replace(deployment.fleet, budget=Budget(jobs_per_day=0)))
-    deployment.engine("local").perplexity = {day_of(n): 90.0 for n in (9, 10, 11)}
+    deployment.engine(Jobs()).perplexity = {day_of(n): 90.0 for n in (9, 10, 11)}
     refused = []
     for number in (9, 10, 11):
         day = day_of(number)
         if play(short, day, rows_of(day)).action == "retrain":
             refused.append(day)
     assert refused
-    assert not [k for k in deployment.engine("local").started if k.endswith("/retrain")]
+    assert not [k for k in deployment.engine(Jobs()).started if k.endswith("/retrain")]
     records = read_day(deployment.store, MODEL, refused[0])
     [answer] = records.allotted
     assert answer.verdict == "refused"

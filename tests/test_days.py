@@ -15,6 +15,7 @@ from upkeep.days import run_days
 from upkeep.deployment import Deployment
 from upkeep.errors import TrackingError
 from upkeep.params import effective_params
+from upkeep.spec import Jobs
 from upkeep.store import record_key
 
 DAYS = [day_of(n) for n in range(1, 5)]
@@ -80,4 +81,4 @@ def test_a_day_that_another_run_has_ends_the_call(here: FakeDeployment) -> None:
     Cycle(here).start(params, "airflow:daily_cycle/by-hand")
     with pytest.raises(SystemExit, match="attached to airflow:daily_cycle/by-hand"):
         run_days(MODEL, DAYS, {}, "cli:here:1", lambda _words: None)
-    assert here.engine("local").started == []
+    assert here.engine(Jobs()).started == []

@@ -10,9 +10,10 @@ import pytest
 from fakes.deployment import FakeDeployment, make_deployment
 
 from upkeep.deployment import MAX_ATTEMPTS, Deployment
-from upkeep.engines import JobHandle
+from upkeep.engines import JobHandle, LogPart
 from upkeep.errors import JobFailed, ParamError
 from upkeep.records import FileHash, Folder, JobSpec, JobStatus, ModelInput
+from upkeep.spec import Jobs
 
 PLACES = {
     "UPKEEP_STORE": "store",
@@ -62,8 +63,8 @@ class AttemptsEngine:
     def status(self, handle: JobHandle) -> JobStatus:
         return self.ends[handle.attempt - 1]
 
-    def logs(self, handle: JobHandle, since: int = 0) -> str:
-        return f"the end of attempt {handle.attempt}"
+    def logs(self, handle: JobHandle, since: int = 0) -> LogPart:
+        return LogPart(f"the end of attempt {handle.attempt}", 24)
 
     def _handle(self, key: str) -> JobHandle:
         return JobHandle(engine="fake", key=key, attempt=self.started, place="here")
@@ -77,7 +78,7 @@ def test_a_failed_job_says_how_it_ended(tmp_path: Path) -> None:
     """The end of the job's own log is in the message."""
     deployment = with_engine(tmp_path, AttemptsEngine("failed"))
     with pytest.raises(JobFailed, match="the end of attempt 1"):
-        deployment.run(job(deployment.store.root), "local")
+        deployment.run(job(deployment.store.root), Jobs())
 
 
 def test_a_retry_starts_one_more_attempt_of_the_same_key(tmp_path: Path) -> None:
@@ -85,8 +86,8 @@ def test_a_retry_starts_one_more_attempt_of_the_same_key(tmp_path: Path) -> None
     engine = AttemptsEngine("failed", "succeeded")
     deployment = with_engine(tmp_path, engine)
     with pytest.raises(JobFailed):
-        deployment.run(job(deployment.store.root), "local")
-    deployment.run(job(deployment.store.root), "local")
+        deployment.run(job(deployment.store.root), Jobs())
+    deployment.run(job(deployment.store.root), Jobs())
     assert engine.started == 2
 
 
@@ -96,7 +97,7 @@ def test_attempts_are_bounded(tmp_path: Path) -> None:
     deployment = with_engine(tmp_path, engine)
     for _ in range(6):
         with pytest.raises(JobFailed):
-            deployment.run(job(deployment.store.root), "local")
+            deployment.run(job(deployment.store.root), Jobs())
     assert engine.started == MAX_ATTEMPTS
 
 
@@ -105,7 +106,7 @@ def test_a_job_that_succeeded_is_adopted(tmp_path: Path) -> None:
     engine = AttemptsEngine("succeeded")
     deployment = with_engine(tmp_path, engine)
     for _ in range(3):
-        deployment.run(job(deployment.store.root), "local")
+        deployment.run(job(deployment.store.root), Jobs())
     assert engine.started == 1
 
 
@@ -119,5 +120,5 @@ def test_a_job_whose_state_is_unknown_is_not_started_again(
     engine = AttemptsEngine("unknown")
     deployment = with_engine(tmp_path, engine)
     with pytest.raises(Exception, match="human must look"):
-        deployment.run(job(deployment.store.root), "local")
+        deployment.run(job(deployment.store.root), Jobs())
     assert engine.started == 1

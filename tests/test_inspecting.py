@@ -26,6 +26,7 @@ from upkeep.records import (
 )
 from upkeep.samples import put_samples, read_samples
 from upkeep.sealed import unseal
+from upkeep.spec import Jobs
 from upkeep.store import adopt_or_put, get_record, record_key
 
 PREFIX = f"{MODEL}/{DAY}/r1/jobs/review"
@@ -101,7 +102,7 @@ def test_a_review_is_made_once_a_day(decided: FakeDeployment) -> None:
     first = inspecting.review(decided, MODEL, DAY)
     before = {k: decided.store.get(k) for k in decided.store.list(MODEL)}
     assert inspecting.review(decided, MODEL, DAY) == first
-    assert decided.engine("local").started == [f"{MODEL}/{DAY}/review"]
+    assert decided.engine(Jobs()).started == [f"{MODEL}/{DAY}/review"]
     assert {k: decided.store.get(k) for k in decided.store.list(MODEL)} == before
 
 
@@ -115,12 +116,12 @@ def test_a_review_that_was_killed_between_its_records_ends_the_same(
     for name in names:
         decided.deployment_path(f"{MODEL}/{DAY}/r1/{name}").unlink()
     assert inspecting.review(decided, MODEL, DAY) == first
-    assert decided.engine("local").started == [f"{MODEL}/{DAY}/review"]
+    assert decided.engine(Jobs()).started == [f"{MODEL}/{DAY}/review"]
 
 
 def test_a_job_that_fails_for_good_leaves_a_record(decided: FakeDeployment) -> None:
     """After the last try."""
-    decided.engine("local").fail = True
+    decided.engine(Jobs()).fail = True
     for _ in range(3):
         with pytest.raises(JobFailed):
             inspecting.review(decided, MODEL, DAY)
@@ -166,7 +167,7 @@ def test_a_lock_that_is_gone_is_refused(tmp_path: Path) -> None:
     decide_days(made)
     with pytest.raises(ArtifactError, match=r"serving\.lock"):
         inspecting.review(made, MODEL, DAY)
-    assert made.engine("local").started == []
+    assert made.engine(Jobs()).started == []
 
 
 def test_days_that_cannot_be_trusted_are_left_out(tmp_path: Path) -> None:

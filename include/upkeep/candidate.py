@@ -148,7 +148,7 @@ class CandidateRoute:
 
     def _result(self, job: JobSpec, cls: type[R]) -> R:
         try:
-            return self.deployment.result(job, self.spec.jobs.engine, cls)
+            return self.deployment.result(job, self.spec.jobs, cls)
         except JobFailed as failed:
             if failed.final:
                 words = f"{job.key} failed {MAX_ATTEMPTS} times; a human must look"

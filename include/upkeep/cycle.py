@@ -146,7 +146,7 @@ class Cycle:
         job = evaluating.evaluate_job(self.store, self._spec(model, day), day)
         if job is None:
             return None
-        made = self.deployment.result(job, self._spec(model, day).jobs.engine, Evaluation)
+        made = self.deployment.result(job, self._spec(model, day).jobs, Evaluation)
         return adopt_or_put(self.store, record_key(model, day, "quality"), made)
 
     def decide(self, model: str, day: date) -> Decision:

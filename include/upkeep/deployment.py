@@ -20,10 +20,11 @@ from typing import TypeVar
 
 from upkeep.config import Fleet, load_fleet
 from upkeep.credentials import Credentials, from_environment
-from upkeep.engines import Engine, JobHandle, engine_for
+from upkeep.engines import Engine, JobHandle, Site, engine_for
 from upkeep.errors import EngineError, JobFailed, ParamError, StoreError
 from upkeep.records import JobSpec, JobStatus, Record
 from upkeep.report import present
+from upkeep.spec import Jobs
 from upkeep.store import Store, get_record, open_store
 from upkeep.tracking import Tracker
 from upkeep.tracking_reviews import Reviews
@@ -78,11 +79,11 @@ class Deployment:
         """The review queues of MLflow."""
         return Reviews(self.tracking_uri)
 
-    def engine(self, name: str) -> Engine:
-        """The compute engine of that name."""
-        return engine_for(name, root=self.jobs)
+    def engine(self, jobs: Jobs) -> Engine:
+        """The compute engine that a model's ``jobs`` name."""
+        return engine_for(jobs, Site(self.jobs, self.store, self.credentials))
 
-    def result(self, job: JobSpec, engine_name: str, cls: type[R]) -> R:
+    def result(self, job: JobSpec, jobs: Jobs, cls: type[R]) -> R:
         """What a job left in the store, after running it if it has left nothing yet.
 
         Raises:
@@ -93,13 +94,13 @@ class Deployment:
         key = f"{job.output_prefix}/result.json"
         made = get_record(self.store, key, cls)
         if made is None:
-            self.run(job, engine_name)
+            self.run(job, jobs)
             made = get_record(self.store, key, cls)
         if made is None:
             raise StoreError(f"{job.key}: succeeded, yet {key} is not in the store")
         return made
 
-    def run(self, job: JobSpec, engine_name: str) -> None:
+    def run(self, job: JobSpec, jobs: Jobs) -> None:
         """Submit a job, or adopt the one that has its key, and wait until it has succeeded.
 
         A job that failed in an earlier try is started once more under the same key.
@@ -109,7 +110,7 @@ class Deployment:
             EngineError: it did not end within its time-out, or its state cannot be known.
 
         """
-        engine = self.engine(engine_name)
+        engine = self.engine(jobs)
         earlier = engine.find(job.key)
         failed = earlier is not None and engine.status(earlier) in ("failed", "cancelled")
         again = earlier.attempt + 1 if earlier is not None and failed else 1
@@ -119,7 +120,7 @@ class Deployment:
         handle = engine.submit(job, again)
         status = _wait(engine, handle, job)
         if status != "succeeded":
-            tail = engine.logs(handle)[-LOG_TAIL_CHARS:]
+            tail = engine.logs(handle).text[-LOG_TAIL_CHARS:]
             words = f"{job.key}: {status}; the end of its log:\n{tail}"
             raise JobFailed(words, final=again == MAX_ATTEMPTS)
 

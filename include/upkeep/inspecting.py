@@ -84,7 +84,7 @@ def review(deployment: Deployment, model: str, day: date) -> Review:
     job = get_record(store, record_key(model, day, f"{STEP}-job"), JobSpec)
     job = job or adopt_or_put(store, record_key(model, day, f"{STEP}-job"), _job(store, spec, day))
     try:
-        made = deployment.result(job, spec.jobs.engine, Review)
+        made = deployment.result(job, spec.jobs, Review)
     except JobFailed as failed:
         if failed.final:
             words = f"{job.key} failed {MAX_ATTEMPTS} times; a human must look"

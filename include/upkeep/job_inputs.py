@@ -16,9 +16,11 @@ from upkeep.model_files import check_model_folder, check_room
 from upkeep.pictures import Pictures, unpack
 from upkeep.records import Earlier, FileHash, JobSpec, ModelInput, Sample, sha256_hex
 from upkeep.runtime import Runtime, load
-from upkeep.store import Store
+from upkeep.store import Store, get_record, open_store
 
 log = logging.getLogger("upkeep.worker")
+
+STORED = 3
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,18 @@ class Inputs:
 
 
 def read_job(args: Sequence[str]) -> JobSpec:
-    """The job in the file that the one argument names; ParamError with file:field otherwise."""
+    """The job that the arguments name: ``JOB.json``, or ``STORE KEY SHA256`` for one in a store.
+
+    Raises:
+        ParamError: with file:field, where there is no such job or it is not allowed.
+        CorruptRecord, StoreError: the store's is not what was written, or cannot be read.
+
+    """
+    if len(args) == STORED:
+        return _stored_job(*args)
     if len(args) != 1:
-        raise ParamError("arguments", args, "must be one file: JOB.json", "name the job's file")
+        rule = "must be JOB.json, or STORE KEY SHA256"
+        raise ParamError("arguments", args, rule, "name the job")
     try:
         return JobSpec.parse(Path(args[0]).read_bytes())
     except OSError as error:
@@ -103,6 +114,15 @@ def read_job(args: Sequence[str]) -> JobSpec:
         first = error.errors(include_url=False)[0]
         where = f"{args[0]}:{'.'.join(str(part) for part in first['loc'])}"
         raise ParamError(where, first["input"], first["msg"], "correct the job") from None
+
+
+def _stored_job(root: str, key: str, sha256: str) -> JobSpec:
+    job = get_record(open_store(root), key, JobSpec)
+    if job is None:
+        raise ParamError("job", f"{root}/{key}", "is not in the store", "submit the job again")
+    if job.digest() != sha256:
+        raise ParamError(f"{root}/{key}", job.digest(), f"is not {sha256}", "submit the job again")
+    return job
 
 
 def parse_samples(known: FileHash, data: bytes | None) -> list[Sample]:

@@ -25,6 +25,14 @@ from upkeep.records import (
     canonical_json,
     sha256_hex,
 )
+from upkeep.spec_engines import (
+    AwsBatchSettings,
+    EngineName,
+    KubernetesSettings,
+    RaySettings,
+    SageMakerSettings,
+    SlurmSettings,
+)
 from upkeep.spec_part import OpenShare, Part, Ratio, Url
 from upkeep.spec_payback import Payback
 from upkeep.spec_serving import ReviewJob, Serving
@@ -254,9 +262,14 @@ class GatePolicy(Part):
 
 
 class Jobs(Part):
-    """Where jobs run and what they may use."""
+    """Where jobs run and what they may use; the named engine's settings stand under its name."""
 
-    engine: Literal["local"] = "local"
+    engine: EngineName = "local"
+    slurm: SlurmSettings | None = None
+    ray: RaySettings | None = None
+    kubernetes: KubernetesSettings | None = None
+    aws_batch: AwsBatchSettings | None = None
+    sagemaker: SageMakerSettings | None = None
     resources: Resources = Field(default_factory=Resources, strict=False)
     compress: CompressJob = CompressJob()
     retrain: RetrainJob = RetrainJob()

@@ -15,10 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from upkeep.engines import ENGINES, JobHandle, engine_for
+from upkeep.engines import JobHandle, Site, engine_for
 from upkeep.engines.local import LocalEngine, worker_environment
 from upkeep.errors import EngineError, ParamError
 from upkeep.records import Folder, JobSpec, ModelInput, Resources
+from upkeep.spec import Jobs
+from upkeep.store import open_store
 
 FAKE_WORKER = Path(__file__).parents[1] / "fakes" / "worker.py"
 COMMAND = [sys.executable, str(FAKE_WORKER), "job.json"]
@@ -82,8 +84,8 @@ def test_a_job_runs_to_success_and_its_log_can_be_read_from_any_byte(
     """A job runs once, succeeds, and what it printed is there."""
     handle = engine.submit(job())
     assert ended(engine, handle) == "succeeded"
-    assert engine.logs(handle) == "fake worker: succeed\n"
-    assert engine.logs(handle, since=5) == "worker: succeed\n"
+    assert engine.logs(handle).text == "fake worker: succeed\n"
+    assert engine.logs(handle, since=5).text == "worker: succeed\n"
     assert starts(tmp_path) == 1
 
 
@@ -92,7 +94,7 @@ def test_a_job_that_fails_says_with_which_code(engine: LocalEngine, part: str, c
     """A failing worker makes a failed job whose log names the exit code."""
     handle = engine.submit(job(fake=part))
     assert ended(engine, handle) == "failed"
-    assert f"failed with exit code {code}" in engine.logs(handle)
+    assert f"failed with exit code {code}" in engine.logs(handle).text
 
 
 def test_a_worker_that_cannot_be_started_is_a_failed_job(tmp_path: Path) -> None:
@@ -100,7 +102,7 @@ def test_a_worker_that_cannot_be_started_is_a_failed_job(tmp_path: Path) -> None
     engine = LocalEngine(tmp_path, ["/no/such/python", "job.json"])
     handle = engine.submit(job())
     assert ended(engine, handle) == "failed"
-    assert "/no/such/python: cannot be started" in engine.logs(handle)
+    assert "/no/such/python: cannot be started" in engine.logs(handle).text
 
 
 def test_submitting_again_adopts_a_running_and_then_the_succeeded_job(
@@ -256,7 +258,7 @@ def test_a_job_that_was_killed_is_failed_in_words_and_not_started_again(
     running(handle, "started.json").kill()
     worker.kill()
     assert ended(engine, handle) == "failed"
-    assert "left no exit code: it was killed" in engine.logs(handle)
+    assert "left no exit code: it was killed" in engine.logs(handle).text
     spec = job(fake="wait", until=str(gate))
     assert engine.submit(spec) == handle
     gate.touch()
@@ -284,7 +286,7 @@ def test_a_job_over_its_time_is_ended_and_says_so(engine: LocalEngine) -> None:
     """The holder enforces the time-out of the job's resources."""
     handle = engine.submit(job(timeout_s=1, fake="wait", until="/never"))
     assert ended(engine, handle) == "failed"
-    assert "ended after its time-out of 1 s" in engine.logs(handle)
+    assert "ended after its time-out of 1 s" in engine.logs(handle).text
     assert not (Path(handle.place) / "cancel.json").exists()
 
 
@@ -469,15 +471,15 @@ def test_the_interpreter_of_the_worker_may_be_another(
     handle = LocalEngine(tmp_path).submit(job())
     engine = LocalEngine(tmp_path)
     assert ended(engine, handle) == "failed"
-    assert "/other/python: cannot be started" in engine.logs(handle)
+    assert "/other/python: cannot be started" in engine.logs(handle).text
 
 
 def test_engines_are_found_by_name(tmp_path: Path) -> None:
-    """Every name of ENGINES imports; any other is refused with the names that exist."""
-    for name in ENGINES:
-        assert engine_for(name, root=tmp_path).find(KEY) is None
-    with pytest.raises(ParamError, match="one of local"):
-        engine_for("cloud", root=tmp_path)
+    """The default is this machine; any other name is refused with the names that exist."""
+    site = Site(tmp_path, open_store(str(tmp_path / "store")))
+    assert engine_for(Jobs(), site).find(KEY) is None
+    with pytest.raises(ParamError, match="one of aws_batch, kubernetes, local"):
+        engine_for(Jobs.model_construct(engine="cloud"), site)
 
 
 def test_signals_of_the_machine_end_a_job_as_failed(engine: LocalEngine, tmp_path: Path) -> None:
@@ -485,4 +487,4 @@ def test_signals_of_the_machine_end_a_job_as_failed(engine: LocalEngine, tmp_pat
     handle, _ = held(engine, tmp_path)
     running(handle, "started.json").send_signal(signal.SIGTERM)
     assert ended(engine, handle) == "failed"
-    assert "ended by SIGTERM" in engine.logs(handle)
+    assert "ended by SIGTERM" in engine.logs(handle).text

@@ -16,7 +16,7 @@ from fakes.reviewers import FakeDoor
 from upkeep import faults, promotion
 from upkeep.config import load_fleet
 from upkeep.deployment import Deployment
-from upkeep.engines import JobHandle
+from upkeep.engines import JobHandle, LogPart
 from upkeep.records import (
     Benchmark,
     Candidate,
@@ -32,6 +32,7 @@ from upkeep.records import (
     ReviewFinding,
     SliceScore,
 )
+from upkeep.spec import Jobs
 from upkeep.store import Store, open_store, put_record
 
 FLEET = Path(__file__).parents[2] / "include" / "fleet"
@@ -77,8 +78,9 @@ class FakeEngine:
     def status(self, handle: JobHandle) -> JobStatus:
         return "failed" if self.fail else "succeeded"
 
-    def logs(self, handle: JobHandle, since: int = 0) -> str:
-        return "planted failure" if self.fail else ""
+    def logs(self, handle: JobHandle, since: int = 0) -> LogPart:
+        text = "planted failure" if self.fail else ""
+        return LogPart(text[since:], len(text))
 
     def cancel(self, handle: JobHandle) -> None:
         raise AssertionError(f"nobody cancels {handle.key} here")
@@ -222,7 +224,7 @@ class FakeDeployment(Deployment):
         """Where a key lies on disk: the store is a local one."""
         return Path(self.store.root) / key
 
-    def engine(self, name: str) -> FakeEngine:  # type: ignore[override]
+    def engine(self, jobs: Jobs) -> FakeEngine:  # type: ignore[override]
         assert self.fake_engine is not None
         return self.fake_engine
 

@@ -26,21 +26,27 @@ from pathlib import Path
 from typing import Any
 
 from upkeep import faults
-from upkeep.engines import JobHandle, local_child
+from upkeep.engines import OVER, JobHandle, LogPart, Site, local_child
 from upkeep.engines.local_child import CANCEL, EXIT, STARTED, write_whole
 from upkeep.engines.local_processes import kill, read_json, terminate
+from upkeep.engines.remote import MAX_LOG_BYTES, log_part
 from upkeep.errors import EngineError
 from upkeep.records import JobSpec, JobStatus, sha256_hex
+from upkeep.spec import Jobs
 
 JOB, LOG = "job.json", "log.txt"
-MAX_LOG_BYTES = 1 << 20
 GRACE_S = 10.0
 ANSWER_S = 5.0
+KILLED = "upkeep: the job's process is gone and left no exit code: it was killed\n"
 PASSED = {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "XDG_CACHE_HOME"}
 PASSED_PREFIXES = ("UPKEEP_", "AWS_", "OMP_", "MKL_", "CUDA_", "NVIDIA_")
-OVER: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 
 _children: list[subprocess.Popen[bytes]] = []  # kept so that they can be reaped
+
+
+def open_engine(jobs: Jobs, site: Site) -> LocalEngine:  # noqa: ARG001  (it has no settings)
+    """The engine of this machine."""
+    return LocalEngine(site.root)
 
 
 class LocalEngine:
@@ -94,18 +100,20 @@ class LocalEngine:
             with _locked(folder / "submit.lock", fcntl.LOCK_SH):
                 return _status(folder, handle.attempt)
 
-    def logs(self, handle: JobHandle, since: int = 0) -> str:
-        """As :meth:`upkeep.engines.Engine.logs`; the last MiB at most."""
+    def logs(self, handle: JobHandle, since: int = 0) -> LogPart:
+        """As :meth:`upkeep.engines.Engine.logs`."""
+        status = self.status(handle)  # before the log is read: what is over prints no more
         log = _attempt(self._folder(handle.key), handle.attempt, LOG)
-        text = ""
+        data, begin = b"", since
         if log.exists():
             with log.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
-                file.seek(max(since, size - MAX_LOG_BYTES))
-                text = file.read(MAX_LOG_BYTES).decode("utf-8", "replace")
-        if self.status(handle) == "failed" and not log.with_name(EXIT).exists():
-            text += "upkeep: the job's process is gone and left no exit code: it was killed\n"
-        return text
+                begin = file.seek(max(since, size - MAX_LOG_BYTES))
+                data = file.read(MAX_LOG_BYTES)
+        part = log_part(data, since, over=status in OVER, begin=begin)
+        if status == "failed" and not log.with_name(EXIT).exists():
+            return part._replace(text=part.text + KILLED)
+        return part
 
     def cancel(self, handle: JobHandle) -> None:
         """As :meth:`upkeep.engines.Engine.cancel`; returns when the job is gone."""
@@ -150,7 +158,7 @@ class LocalEngine:
             process = subprocess.Popen(
                 [*child, *limits, *self._command],
                 cwd=attempt,
-                env=worker_environment(os.environ, spec.resources.cpus),
+                env=worker_environment(os.environ, spec.resources.cpus) | spec.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

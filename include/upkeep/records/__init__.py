@@ -48,6 +48,7 @@ from upkeep.records.history import DayMeasures, History, MeasureValue, Series
 from upkeep.records.jobs import (
     Benchmark,
     Candidate,
+    JobCaps,
     JobFailure,
     JobSpec,
     ModelInput,
@@ -156,6 +157,7 @@ __all__ = [
     "History",
     "HourMetrics",
     "Interval",
+    "JobCaps",
     "JobFailure",
     "JobKind",
     "JobRequest",

@@ -27,7 +27,7 @@ Cause = Literal[
 ]
 DriftState = Literal["stable", "watch", "drifted", "improved", "unknown"]
 JobKind = Literal["evaluate", "compress", "retrain", "benchmark", "review"]
-JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "unknown"]
+JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled", "preempted", "unknown"]
 ChampionEvent = Literal["register", "promote", "rollback"]
 Direction = Literal["lower_is_better", "higher_is_better", "neither"]
 

@@ -22,12 +22,24 @@ from upkeep.records.trials import Step
 
 
 class Resources(Record):
-    """What a job may use."""
+    """What a job may use: ``timeout_s`` while it runs, ``queue_timeout_s`` before it runs."""
 
     cpus: Annotated[int, Field(ge=1, le=1024)] = 2
     gpus: Annotated[int, Field(ge=0, le=1024)] = 0
     memory_gib: Annotated[float, Field(gt=0, le=65536)] = 4.0
     timeout_s: Annotated[int, Field(ge=10, le=604_800)] = 1800
+    queue_timeout_s: Annotated[int, Field(ge=10, le=604_800)] = 86_400
+
+
+class JobCaps(Record):
+    """What all jobs of one UTC day may use together; None does not limit.
+
+    The last fence before an engine, whatever a policy allows: GPU-hours are counted by the run
+    time-out of each attempt, when it is submitted.
+    """
+
+    jobs_per_day: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    gpu_hours_per_day: Annotated[float, Field(ge=0, le=1e6)] | None = None
 
 
 class ModelInput(Record):
@@ -47,7 +59,9 @@ class JobSpec(Record):
     are Parquet files of images by name. ``tools`` are folders of other models that measure:
     ``features`` (ONNX), ``clip``. ``earlier`` is what earlier days found of ways to compress:
     JSON lines of :class:`Earlier`.
-    ``params`` are the method's settings, JSON values only.
+    ``params`` are the method's settings, JSON values only. ``image`` is the container that the
+    engine starts, where it starts one, by its digest; ``environment`` are variables of the job's
+    processes, never secrets.
     """
 
     key: str
@@ -61,6 +75,9 @@ class JobSpec(Record):
     tools: dict[str, Folder] = Field(default_factory=dict)
     params: dict[str, Any] = Field(default_factory=dict)
     resources: Resources = Resources()
+    caps: JobCaps = JobCaps()
+    image: str = ""
+    environment: dict[str, str] = Field(default_factory=dict)
     store_root: str
     output_prefix: str
 
