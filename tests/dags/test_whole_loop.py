@@ -93,8 +93,8 @@ def test_a_backfill_gives_the_records_of_the_days_themselves(stack: Stack, tmp_p
     assert [run["state"] for run in runs] == ["success"] * len(DAYS)
     alone = {f"UPKEEP_{name}": str(tmp_path / name) for name in ("STORE", "JOBS", "CACHE")}
     _upkeep(stack.state, "register", MODEL, str(tiny_llama()), **alone)
-    for day in DAYS:
-        _upkeep(stack.state, "day", MODEL, day.isoformat(), **alone)
+    first, last = (day.isoformat() for day in (DAYS[0], DAYS[-1]))
+    _upkeep(stack.state, "day", MODEL, first, "--through", last, **alone)
     for day in DAYS:
         for step in RECORDS:
             key = record_key(MODEL, day, step)
